@@ -1,0 +1,69 @@
+# The few words that stay:
+#   make demo    a real Neutron moves live, told as a story; KEEP=1 leaves everything up
+#   make test    every test, unit and lab
+#   make check   lint, types, arrows
+#   make bench   benchmarks, printed as a table
+#   make docs    the reference pages that are made from the code
+# Each installs what it needs first, under this folder (Debian packages only when run as root).
+
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check format bench docs lock clean setup setup-cloud
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+.venv/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) tools/preflight.py
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet -r requirements/dev.txt
+	.venv/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv-cloud/.ready: requirements/cloud.txt
+	@$(PYTHON) tools/preflight.py
+	$(PYTHON) -m venv .venv-cloud
+	.venv-cloud/bin/pip install --quiet -r requirements/cloud.txt
+	@touch $@
+
+setup: .venv/.ready
+
+setup-cloud: .venv/.ready .venv-cloud/.ready
+	@$(PY) -m lab.packages
+
+demo: setup-cloud
+	$(PY) -m lab.demo $(if $(KEEP),--keep) $(if $(PORTS),--ports $(PORTS)) $(if $(SEED),--seed $(SEED))
+
+test: setup-cloud
+	$(PY) -m pytest tests
+
+unit: setup
+	$(PY) -m pytest tests/unit
+
+check: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m pytest -q tests/unit/test_architecture.py
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: setup-cloud
+	$(PY) -m benchmarks
+
+docs: setup
+	$(PY) -m tools.docs
+
+lock:
+	$(PYTHON) -m venv build/lock-venv && build/lock-venv/bin/pip install --quiet uv
+	build/lock-venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	build/lock-venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --group cloud pyproject.toml -o requirements/cloud.txt
+
+clean:
+	rm -rf .venv .venv-cloud build .mypy_cache .ruff_cache .pytest_cache
