@@ -1,0 +1,4 @@
+"""The migration: gateway, journal, engine, sources and targets, and the command line.
+
+It imports `alcor_model` and never `alcor_sdn`: the bundled Alcor is spoken to over the wire.
+"""
