@@ -1,0 +1,118 @@
+"""What a declaration is made of: how one field of Neutron's form stands in Alcor's.
+
+Neutron's names are those of the Network API v2.0 reference; Alcor's are the JSON names of its `web` module,
+misspellings included, because its clients rely on them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json = dict[str, Any]
+"""A JSON object as it travels."""
+
+
+class Kind(Enum):
+    """What becomes of a field on its way to Alcor."""
+
+    SAME = "same"
+    """Same name, same meaning, value kept."""
+    RENAMED = "renamed"
+    """Another name, same value."""
+    CONVERTED = "converted"
+    """Another name and another form of the same value."""
+    EXTENSION = "extension"
+    """Alcor has no place for it: kept whole in the namespaced extension."""
+    DERIVED = "derived"
+    """Computed from other objects by whoever answers; never stored, never compared."""
+
+
+class Shape(Enum):
+    """How a value is compared: the order of a list, the spelling of an address."""
+
+    PLAIN = "plain"
+    SET = "set"
+    """A list whose order means nothing."""
+    ADDRESS = "address"
+    """One IP address or CIDR."""
+    ADDRESS_SET = "address set"
+    MAC = "mac"
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a resource.
+
+    `reason` says why a field is derived, or why it is not compared (`compared=False`).
+    `forward` and `backward` are inverse functions, and only a CONVERTED field has them.
+    """
+
+    neutron: str
+    kind: Kind
+    alcor: str = ""
+    types: tuple[type, ...] = ()
+    shape: Shape = Shape.PLAIN
+    compared: bool = True
+    reason: str = ""
+    forward: Callable[[Any], Any] | None = None
+    backward: Callable[[Any], Any] | None = None
+
+
+TEXT = (str, type(None))
+FLAG = (bool, type(None))
+NUMBER = (int, type(None))
+LIST = (list, type(None))
+OBJECT = (dict, type(None))
+
+
+def same(name: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) -> Field:
+    """A field that Alcor knows under the same name."""
+    return Field(neutron=name, alcor=name, kind=Kind.SAME, types=types, shape=shape)
+
+
+def renamed(neutron: str, alcor: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) -> Field:
+    """A field that Alcor knows under another name."""
+    return Field(neutron=neutron, alcor=alcor, kind=Kind.RENAMED, types=types, shape=shape)
+
+
+def converted(
+    neutron: str,
+    alcor: str,
+    forward: Callable[[Any], Any],
+    backward: Callable[[Any], Any],
+    types: tuple[type, ...] = TEXT,
+    shape: Shape = Shape.PLAIN,
+) -> Field:
+    """A field that Alcor holds in another form."""
+    return Field(
+        neutron=neutron,
+        alcor=alcor,
+        kind=Kind.CONVERTED,
+        types=types,
+        shape=shape,
+        forward=forward,
+        backward=backward,
+    )
+
+
+def extension(name: str, types: tuple[type, ...] = (), shape: Shape = Shape.PLAIN) -> Field:
+    """A field that Alcor has no place for.
+
+    Undeclared fields go the same way; declaring one gives it a type, a shape and a line in the documentation.
+    """
+    return Field(neutron=name, kind=Kind.EXTENSION, types=types, shape=shape)
+
+
+def derived(name: str, reason: str) -> Field:
+    """A field that is computed from other objects."""
+    return Field(neutron=name, kind=Kind.DERIVED, compared=False, reason=reason)
+
+
+def not_compared(field: Field, reason: str) -> Field:
+    """The same field, left out of comparisons for a stated reason."""
+    return msgspec.structs.replace(field, compared=False, reason=reason)
