@@ -1,0 +1,86 @@
+"""What source and target look like to the engine: two sides that are read and applied to in one form.
+
+Objects are always in Neutron's form; a side that keeps another form converts at its own rim. Forward (Neutron
+to Alcor) and reverse (Alcor to Neutron) are then the same engine with the sides exchanged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from alcor_model import Resource
+    from alcor_model.fields import Json
+
+
+class Key(NamedTuple):
+    """The identity of one object, by its resource's name."""
+
+    resource: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.id}"
+
+
+class Query(NamedTuple):
+    """All objects of a resource whose field (of Neutron's form) has a value."""
+
+    resource: str
+    field: str
+    value: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One object on the active side (`new`) and on the passive side (`old`); None where it is absent."""
+
+    of: Resource
+    id: str
+    old: Json | None
+    new: Json | None
+
+    @property
+    def key(self) -> Key:
+        """The identity of the object."""
+        return Key(self.of.name, self.id)
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """A change that a side would not take, and why."""
+
+    key: Key
+    reason: str
+
+
+class Side(Protocol):
+    """One of the two systems.
+
+    Every method raises CloudUnreachable or CloudRefused when the system cannot answer at all.
+    """
+
+    name: str
+    """`source` or `target`."""
+
+    def list(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """Everything there is of a resource, in pages; an object is given once."""
+        ...
+
+    async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
+        """The objects with these ids; those that do not exist are not in the answer."""
+        ...
+
+    async def find(self, query: Query) -> dict[str, Json]:
+        """The objects that a query matches."""
+        ...
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Make this side hold what the changes say; idempotent. Answers what it would not take."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
