@@ -1,0 +1,1 @@
+"""Programs that the cloud's own Python runs; they import nothing of this project."""

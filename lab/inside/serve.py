@@ -1,0 +1,76 @@
+"""Serve an OpenStack API with waitress, in forked workers that share one listening socket.
+
+usage: serve.py MODULE HOST PORT WORKERS THREADS
+
+MODULE is the one that holds `application`. It finds its configuration through the environment, since
+OpenStack's APIs take sys.argv for their own.
+"""
+
+import importlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+
+from launch import die_with  # type: ignore[import-not-found]  # a script's own folder is its path
+
+IDLE_CONNECTIONS = 5000  # SDKs keep hundreds open; at waitress's 100 the server stops accepting
+BACKLOG = 512
+
+
+def serve(module: str, listening: socket.socket, threads: int) -> None:
+    """Answer requests until the process is told to end."""
+    import waitress  # type: ignore[import-untyped]  # noqa: PLC0415  # not before the fork
+
+    application = importlib.import_module(module).application
+    waitress.serve(
+        application,
+        sockets=[listening],
+        threads=threads,
+        connection_limit=IDLE_CONNECTIONS,
+        asyncore_use_poll=True,
+        clear_untrusted_proxy_headers=False,
+        ident=None,
+    )
+
+
+def main() -> None:
+    """Listen, fork the workers, and end with them."""
+    module, host, port, workers, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+    sys.argv[:] = [module]
+    # Neutron elects its first worker by files in the temporary directory that are named by the parent's pid
+    # and never removed: with an old one left there it would skip filling the tables of segments
+    # (neutron/common/wsgi_utils.py).
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=module.split(".")[0] + "-")
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(BACKLOG)
+    if workers == 1:
+        serve(module, listening, threads)
+        return
+    master = os.getpid()
+    children = []
+    for _ in range(workers):
+        child = os.fork()
+        if child == 0:
+            die_with(master)
+            serve(module, listening, threads)
+            os._exit(0)
+        children.append(child)
+    listening.close()
+
+    def stop(*_: object) -> None:
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    os.wait()
+    os._exit(1)  # a worker that ends by itself takes the service down, so that nobody measures half of it
+
+
+if __name__ == "__main__":
+    main()
