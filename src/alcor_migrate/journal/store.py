@@ -1,0 +1,461 @@
+"""The journal's tables and the synchronous statements on them (SQLAlchemy Core).
+
+Order never comes from auto-increment: an intent is named by (writer, seq), counted by the writer itself,
+and the order of events is `position`, given out by the one thread that writes. Both go on after a restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event as sa_event
+
+from alcor_migrate.errors import JournalError
+from alcor_migrate.journal.masking import mask
+from alcor_migrate.journal.records import (
+    MARK,
+    NOT_SENT,
+    OUTCOME,
+    READ_THAT_WROTE,
+    Counts,
+    Event,
+    Intent,
+    Mark,
+    Outcome,
+    Unsettled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA_VERSION = "1"
+_BLOB = sa.LargeBinary(2**32 - 1)
+# Only a column of exactly this type is SQLite's own row key.
+_POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData()
+
+facts = sa.Table(
+    "journal_facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(255), nullable=False),
+)
+intents = sa.Table(
+    "journal_intents",
+    metadata,
+    sa.Column("writer", sa.String(64), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("method", sa.String(32), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("body", _BLOB, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("route", sa.String(16), nullable=False),
+    sa.Column("side", sa.String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+events = sa.Table(
+    "journal_events",
+    metadata,
+    sa.Column("position", _POSITION, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("writer", sa.String(64), nullable=False),
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("body", _BLOB),
+    sa.Column("upstream_request_id", sa.String(128)),
+    sa.Column("project_id", sa.String(64)),
+    sa.Column("user_id", sa.String(64)),
+    sa.Column("how", sa.String(64)),
+    sa.Column("truncated", sa.Boolean),
+    sa.Column("settled", sa.String(64)),
+    sa.Column("mark_kind", sa.String(64)),
+    sa.Column("mark_token", sa.String(255)),
+    sa.UniqueConstraint("writer", "seq", name="journal_one_outcome"),
+)
+
+
+class PutIntent(msgspec.Struct, frozen=True):
+    """Keep this intent under this number."""
+
+    seq: int
+    intent: Intent
+
+
+class PutOutcome(msgspec.Struct, frozen=True):
+    """Keep the outcome of the intent of this number."""
+
+    seq: int
+    outcome: Outcome
+    kind: str = OUTCOME
+
+
+class PutMark(msgspec.Struct, frozen=True):
+    """Keep this mark."""
+
+    mark: Mark
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Give an intent without outcome an unknown one, or note how an unknown one was resolved."""
+
+    seq: int
+    writer: str
+    how: str
+
+
+class Prune(msgspec.Struct, frozen=True):
+    """Forget what is applied and old."""
+
+    position: int
+    before: float
+
+
+Entry = PutIntent | PutOutcome | PutMark | Settle | Prune
+
+
+class Store:
+    """One database. `write` is for the one writer thread, everything else for the one reader thread."""
+
+    def __init__(self, url: sa.URL, writer: str, max_bytes: int | None = None) -> None:
+        self.writer = writer
+        self.position = 0
+        self.seq = 0
+        self._url = url
+        self._max_bytes = max_bytes
+        self._engine = self._make_engine()
+        self._connection: sa.Connection | None = None
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def _make_engine(self) -> sa.Engine:
+        if self._url.get_backend_name() != "sqlite":
+            return sa.create_engine(self._url, pool_pre_ping=True)
+        engine = sa.create_engine(self._url, connect_args={"timeout": 10})
+        max_bytes = self._max_bytes
+
+        @sa_event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            # auto_vacuum only takes effect on a new file, before WAL is chosen
+            for pragma in (
+                "auto_vacuum=INCREMENTAL",
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "wal_autocheckpoint=4000",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            if max_bytes is not None:
+                page = cursor.execute("PRAGMA page_size").fetchone()[0]
+                cursor.execute(f"PRAGMA max_page_count={max(1, max_bytes // page)}")
+            cursor.close()
+
+        return engine
+
+    def open(self) -> None:
+        """Makes the schema where it is missing and finds out where order goes on.
+
+        Raises JournalError when the file belongs to another version.
+        """
+        if self._url.get_backend_name() == "sqlite" and self._url.database:
+            Path(self._url.database).touch(mode=0o600)
+        with self._engine.begin() as connection:
+            metadata.create_all(connection)
+            version = connection.scalar(sa.select(facts.c.value).where(facts.c.name == "schema"))
+            if version is None:
+                connection.execute(facts.insert().values(name="schema", value=SCHEMA_VERSION))
+            elif version != SCHEMA_VERSION:
+                msg = f"the journal has schema {version}, this program reads schema {SCHEMA_VERSION}"
+                raise JournalError(msg, "Use the release that wrote it, or a new state directory.")
+        self._find_ends()
+
+    def _find_ends(self) -> None:
+        with self._engine.connect() as connection:
+            self.position = connection.scalar(sa.select(sa.func.max(events.c.position))) or 0
+            last = sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer)
+            self.seq = connection.scalar(last) or 0
+
+    def reopen(self) -> None:
+        """A fresh connection after a failed write.
+
+        What the failed commit left in the log is read again from the file, and the log is emptied, so that
+        nothing rests on pages whose flush once failed.
+        """
+        self.close()
+        self._engine = self._make_engine()
+        if self._url.get_backend_name() == "sqlite":
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._find_ends()
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        if self._connection is not None:
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                self._connection.close()
+            self._connection = None
+        self._engine.dispose()
+
+    # -- writing (the writer thread) -------------------------------------------------------------------------
+
+    def write(self, batch: Sequence[Entry]) -> list[int]:
+        """Makes all entries durable in one transaction; the answer has a seq or a position for each.
+
+        Raises sqlalchemy.exc.SQLAlchemyError, and then nothing of the batch is kept.
+        """
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        connection = self._connection
+        position = self.position
+        results: list[int] = []
+        intent_rows: list[dict[str, Any]] = []
+        event_rows: list[dict[str, Any]] = []
+        try:
+            with connection.begin():
+                for entry in batch:
+                    match entry:
+                        case PutIntent(seq, intent):
+                            intent_rows.append(_intent_row(self.writer, seq, intent))
+                            results.append(seq)
+                        case PutOutcome(seq, outcome, kind):
+                            position += 1
+                            event_rows.append(_outcome_row(position, kind, self.writer, seq, outcome))
+                            results.append(position)
+                        case PutMark(mark):
+                            position += 1
+                            event_rows.append(_mark_row(position, self.writer, mark))
+                            results.append(position)
+                        case Settle():
+                            self._flush(connection, intent_rows, event_rows)
+                            settled, position = self._settle(connection, entry, position)
+                            results.append(settled)
+                        case Prune():
+                            self._flush(connection, intent_rows, event_rows)
+                            results.append(self._prune(connection, entry))
+                self._flush(connection, intent_rows, event_rows)
+        except BaseException:
+            # a connection whose commit failed is not asked again what it believes
+            connection.invalidate()
+            self._connection = None
+            raise
+        self.position = position
+        return results
+
+    @staticmethod
+    def _flush(
+        connection: sa.Connection, intent_rows: list[dict[str, Any]], event_rows: list[dict[str, Any]]
+    ) -> None:
+        if intent_rows:
+            connection.execute(_INSERT_INTENT, intent_rows)
+            intent_rows.clear()
+        if event_rows:
+            connection.execute(_INSERT_EVENT, event_rows)
+            event_rows.clear()
+
+    def _settle(self, connection: sa.Connection, entry: Settle, position: int) -> tuple[int, int]:
+        mine = sa.and_(events.c.writer == entry.writer, events.c.seq == entry.seq)
+        row = connection.execute(sa.select(events.c.position, events.c.status).where(mine)).first()
+        if row is not None:
+            if row.status == 0:
+                connection.execute(events.update().where(mine).values(settled=entry.how))
+            return row.position, position
+        known = sa.and_(intents.c.writer == entry.writer, intents.c.seq == entry.seq)
+        if connection.scalar(sa.select(sa.func.count()).select_from(intents).where(known)) == 0:
+            msg = f"the journal has no intent {entry.seq} of {entry.writer}"
+            raise JournalError(msg, "Read it again with unsettled(); it may have been pruned.")
+        outcome = Outcome(status=0, finished_at=time.time(), how=entry.how)
+        connection.execute(
+            _INSERT_EVENT, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)]
+        )
+        return position + 1, position + 1
+
+    def _prune(self, connection: sa.Connection, entry: Prune) -> int:
+        # The newest event and intent always stay, so that counting goes on from them.
+        last_event = connection.scalar(sa.select(sa.func.max(events.c.position))) or 0
+        last_intent = connection.scalar(
+            sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer)
+        )
+        old = sa.and_(
+            events.c.position <= entry.position,
+            events.c.position < last_event,
+            events.c.at < entry.before,
+            # an unknown write stays until somebody settled it
+            sa.or_(
+                events.c.status.is_(None),
+                events.c.status != 0,
+                events.c.how == NOT_SENT,
+                events.c.settled.is_not(None),
+            ),
+        )
+        matching = sa.exists().where(old, events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
+        connection.execute(intents.delete().where(matching, intents.c.seq < (last_intent or 0)))
+        return connection.execute(events.delete().where(old)).rowcount
+
+    def kept(self, entry: PutOutcome) -> int | None:
+        """The position of an outcome that is already there (a commit that failed late), else None."""
+        with self._engine.connect() as connection:
+            return connection.scalar(
+                sa.select(events.c.position).where(events.c.writer == self.writer, events.c.seq == entry.seq)
+            )
+
+    # -- reading (the reader thread) -------------------------------------------------------------------------
+
+    def read(self, after: int, limit: int) -> list[Event]:
+        """Events after a position, in order."""
+        query = (
+            sa.select(events, *(column.label(f"i_{column.name}") for column in intents.columns))
+            .select_from(
+                events.outerjoin(
+                    intents, sa.and_(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
+                )
+            )
+            .where(events.c.position > after)
+            .order_by(events.c.position)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def unsettled(self, before: float) -> list[Unsettled]:
+        """Intents begun before a time that have no outcome, in order."""
+        answered = sa.exists().where(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
+        query = (
+            sa.select(*(column.label(f"i_{column.name}") for column in intents.columns))
+            .where(intents.c.started_at < before, ~answered)
+            .order_by(intents.c.started_at, intents.c.seq)
+        )
+        with self._engine.connect() as connection:
+            return [
+                Unsettled(seq=row.i_seq, writer=row.i_writer, intent=_intent(row))
+                for row in connection.execute(query)
+            ]
+
+    def counts(self) -> Counts:
+        """Counted by the database."""
+        unknown = sa.and_(events.c.status == 0, events.c.how != NOT_SENT, events.c.settled.is_(None))
+        answered = sa.exists().where(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
+        with self._engine.connect() as connection:
+            methods = connection.execute(
+                sa.select(intents.c.method, sa.func.count()).group_by(intents.c.method)
+            )
+            by_method = {method: count for method, count in methods}  # noqa: C416  (rows are no pairs to mypy)
+            kinds = connection.execute(sa.select(events.c.kind, sa.func.count()).group_by(events.c.kind))
+            by_kind = {kind: count for kind, count in kinds}  # noqa: C416  (same)
+            open_ones = connection.scalar(sa.select(sa.func.count()).select_from(events).where(unknown))
+            left = connection.scalar(sa.select(sa.func.count()).select_from(intents).where(~answered))
+        return Counts(
+            intents=sum(by_method.values()),
+            outcomes=by_kind.get(OUTCOME, 0) + by_kind.get(READ_THAT_WROTE, 0),
+            marks=by_kind.get(MARK, 0),
+            unknown=open_ones or 0,
+            unsettled=left or 0,
+            by_method=by_method,
+        )
+
+    def size(self) -> int:
+        """Bytes on disk (0 where the database is not a file)."""
+        if self._url.get_backend_name() != "sqlite" or not self._url.database:
+            return 0
+        total = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(self._url.database + suffix).stat().st_size
+        return total
+
+
+_INSERT_INTENT = intents.insert()
+_INSERT_EVENT = events.insert()
+
+
+def _intent_row(writer: str, seq: int, intent: Intent) -> dict[str, Any]:
+    return {
+        "writer": writer,
+        "seq": seq,
+        "method": intent.method,
+        "path": intent.path,
+        "body": mask(intent.body),
+        "request_id": intent.request_id,
+        "started_at": intent.started_at,
+        "route": intent.route,
+        "side": intent.side,
+    }
+
+
+def _outcome_row(position: int, kind: str, writer: str, seq: int, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "position": position,
+        "kind": kind,
+        "writer": writer,
+        "seq": seq,
+        "at": outcome.finished_at,
+        "status": outcome.status,
+        "body": mask(outcome.body),
+        "upstream_request_id": outcome.upstream_request_id,
+        "project_id": outcome.project_id,
+        "user_id": outcome.user_id,
+        "how": outcome.how,
+        "truncated": outcome.truncated,
+        "mark_kind": None,
+        "mark_token": None,
+    }
+
+
+def _mark_row(position: int, writer: str, mark: Mark) -> dict[str, Any]:
+    return {
+        "position": position,
+        "kind": MARK,
+        "writer": writer,
+        "seq": None,
+        "at": mark.at,
+        "status": None,
+        "body": None,
+        "upstream_request_id": None,
+        "project_id": None,
+        "user_id": None,
+        "how": None,
+        "truncated": None,
+        "mark_kind": mark.kind,
+        "mark_token": mark.token,
+    }
+
+
+def _intent(row: Any) -> Intent:
+    return Intent(
+        method=row.i_method,
+        path=row.i_path,
+        body=row.i_body,
+        request_id=row.i_request_id,
+        started_at=row.i_started_at,
+        route=row.i_route,
+        side=row.i_side,
+    )
+
+
+def _event(row: Any) -> Event:
+    if row.kind == MARK:
+        mark = Mark(kind=row.mark_kind, token=row.mark_token, at=row.at)
+        return Event(position=row.position, kind=MARK, writer=row.writer, mark=mark)
+    return Event(
+        position=row.position,
+        kind=row.kind,
+        writer=row.writer,
+        seq=row.seq,
+        intent=_intent(row) if row.i_seq is not None else None,
+        outcome=Outcome(
+            status=row.status,
+            body=row.body,
+            upstream_request_id=row.upstream_request_id,
+            project_id=row.project_id,
+            user_id=row.user_id,
+            finished_at=row.at,
+            how=row.how,
+            truncated=row.truncated,
+        ),
+    )
