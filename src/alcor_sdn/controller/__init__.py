@@ -1,1 +1,1 @@
-"""TODO"""
+"""The controller: native REST API, Neutron v2.0 API, services and store."""

@@ -1,0 +1,1 @@
+"""The Neutron API v2.0 of the controller."""

@@ -1,0 +1,1 @@
+"""What the controller does when something is created, changed or deleted through an API."""
