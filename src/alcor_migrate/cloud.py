@@ -43,15 +43,20 @@ class Cloud:
             self._region = loader.get_one(cloud=name)
             self._session = self._region.get_session()
         except (sdk_errors.ConfigException, keystone_errors.ClientException) as error:
-            raise CloudNotFound(
-                f"the entry of cloud {name!r} in clouds.yaml cannot be used: {error}"
-            ) from error
+            raise CloudNotFound(f"the entry of cloud {name!r} in clouds.yaml cannot be used: {error}") from error
         self.name = name
+        self._project_id: str | None = None
         self._callers: dict[bytes, tuple[float, Caller | None]] = {}
 
     async def token(self) -> str:
         """A valid token of ours. Raises CloudUnreachable or CloudRefused."""
         return str(await self._ask(self._session.get_token, "Keystone"))
+
+    async def project_id(self) -> str:
+        """The project that we work in. Raises CloudUnreachable or CloudRefused."""
+        if self._project_id is None:
+            self._project_id = str(await self._ask(self._session.get_project_id, "Keystone"))
+        return self._project_id
 
     async def renew(self) -> None:
         """Forget our token, because a service refused it."""
@@ -105,9 +110,7 @@ class Cloud:
                 endpoint_override=self._identity_root(),
             )
             if answer.status_code >= 400:  # noqa: PLR2004  # HTTP's own boundary
-                raise CloudRefused(
-                    f"Keystone ({method} {path.partition('?')[0]})", answer.status_code, answer.text
-                )
+                raise CloudRefused(f"Keystone ({method} {path.partition('?')[0]})", answer.status_code, answer.text)
             return dict(answer.json()) if answer.content else {}
 
         result: dict[str, Any] = await self._ask(call, "Keystone")

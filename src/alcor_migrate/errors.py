@@ -66,8 +66,7 @@ class CloudRefused(CloudError):
         excerpt = " ".join(body.split())[:300]
         super().__init__(
             f"{what} answered {status}" + (f": {excerpt}" if excerpt else ""),
-            next_step
-            or "Look at that service's log; nothing was changed, so the same command can be repeated.",
+            next_step or "Look at that service's log; nothing was changed, so the same command can be repeated.",
         )
         self.status = status
         self.body = body
@@ -105,9 +104,7 @@ class StateError(MigrationError):
 class StateDirectoryBusy(StateError):
     """Another `run` owns the state directory."""
 
-    next_step = (
-        "Use `alcor-migrate status` to see it; stop it first, or give this run a directory of its own."
-    )
+    next_step = "Use `alcor-migrate status` to see it; stop it first, or give this run a directory of its own."
 
 
 class GateClosed(MigrationError):

@@ -53,9 +53,7 @@ class JsonClient:
             except CloudUnreachable as error:
                 if attempt == _TRIES:
                     raise
-                log.warning(
-                    "read_failed", service=self.service, path=path, attempt=attempt, reason=error.message
-                )
+                log.warning("read_failed", service=self.service, path=path, attempt=attempt, reason=error.message)
             else:
                 if status < _BAD:
                     return body
@@ -84,9 +82,7 @@ class JsonClient:
             status, decoded = await self._send(method, path, body, params)
         return status, decoded
 
-    async def _send(
-        self, method: str, path: str, body: Any, params: Iterable[tuple[str, str]]
-    ) -> tuple[int, Any]:
+    async def _send(self, method: str, path: str, body: Any, params: Iterable[tuple[str, str]]) -> tuple[int, Any]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections),

@@ -1,0 +1,200 @@
+"""What the verbs print, made of the documents they got; pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from alcor_migrate.assess import Assessment
+
+plain = escape
+"""Text of the outside world, made harmless for rich's markup."""
+
+_STEPS = ["capturing", "copying", "catching_up", "ready", "switched", "completed"]
+_SHOWN_MISMATCHES = 10
+
+
+def assessment(found: Assessment) -> RenderableType:
+    """The screen of `assess`."""
+    resources = list(dict.fromkeys(c.resource for c in found.counts))
+    table = Table(title=f"What there is in {plain(found.cloud)}", title_justify="left")
+    table.add_column("project")
+    for resource in resources:
+        table.add_column(resource.replace("_", " "), justify="right")
+    by_project: dict[str, dict[str, int]] = {}
+    for count in found.counts:
+        by_project.setdefault(count.project, {})[count.resource] = count.objects
+    for project, numbers in by_project.items():
+        table.add_row(plain(project), *(str(numbers.get(r, "")) for r in resources))
+    table.add_section()
+    table.add_row("all", *(str(sum(n.get(r, 0) for n in by_project.values())) for r in resources))
+    parts: list[RenderableType] = [
+        table,
+        (
+            f"{found.objects} objects were read in {found.read_seconds:.1f} s; "
+            f"copying them will take about {found.copy_seconds:.0f} s."
+        ),
+    ]
+    if found.gaps:
+        gaps = Table(title="What will not move", title_justify="left")
+        for column in ("what", "how many", "what happens", "ways out"):
+            gaps.add_column(column, overflow="fold")
+        for gap in found.gaps:
+            gaps.add_row(plain(gap.what), str(gap.objects or ""), plain(gap.consequence), plain(gap.way_out))
+        parts.append(gaps)
+    parts += [f"[yellow]set aside:[/] {plain(problem)}" for problem in found.malformed[:_SHOWN_MISMATCHES]]
+    if found.target_objects:
+        parts.append(f"[red]blocked:[/] the target already holds {found.target_objects} objects")
+    else:
+        parts.append("[green]ready[/]" if not found.needs_answers else "[yellow]needs answers[/]")
+    return Group(*parts)
+
+
+def status(document: dict[str, Any]) -> RenderableType:
+    """The screen of `status` and `watch`."""
+    return Group(
+        _headline(document),
+        _copy(document["copy"]),
+        _numbers(document),
+        _gates(document["gates"]),
+        *_attempts(document["attempts"]),
+    )
+
+
+def verification(found: dict[str, Any]) -> RenderableType:
+    """The screen of `verify`."""
+    if not found["mismatches"]:
+        return f"[green]equal:[/] {found['compared']} objects compared, 0 mismatches"
+    parts = [f"[red]{found['mismatches']} mismatches[/] among {found['compared']} objects"]
+    parts += [f"  {m['resource']} {m['id']}: {plain(m['problem'])}" for m in found["shown"][:_SHOWN_MISMATCHES]]
+    return Group(*parts)
+
+
+def attempt(verb: str, made: dict[str, Any]) -> RenderableType:
+    """The screen of `cutover` and `reverse`."""
+    if not made["succeeded"]:
+        return (
+            f"[red]{verb} did not happen:[/] {plain(made['reason'])}. "
+            "Writes that waited went on to the old side; nothing is lost, and it can be tried again."
+        )
+    return (
+        f"[green]{verb} done.[/] Writes were held for {made['hold_ms']:.0f} ms: "
+        f"in flight until {made['drained_ms']:.0f} ms, replayed at {made['replayed_ms']:.0f} ms, "
+        f"{made['looked_at']} recent objects read again at {made['looked_ms']:.0f} ms."
+    )
+
+
+def dry_run(verb: str, gates: list[dict[str, Any]], now: dict[str, Any]) -> RenderableType:
+    """The screen of `cutover --dry-run` and `reverse --dry-run`."""
+    old, new = ("Neutron", "Alcor") if verb == "cutover" else ("Alcor", "Neutron")
+    steps = [
+        f"hold new writes in the gateway (route {now['gateway']['route']}; reads go on to {old})",
+        f"wait for {now['gateway']['in_flight_writes']} writes that are in flight at {old} now",
+        (
+            "take the journal's position and replay up to it (lag now "
+            f"{now['replay']['lag'] * 1000:.0f} ms, worst so far {now['replay']['worst_lag'] * 1000:.0f} ms)"
+        ),
+        "read what changed in the last seconds once more on both sides",
+        f"record the switch, let reads and held writes go to {new}",
+    ]
+    closed = [g for g in gates if not g["open"]]
+    return Group(
+        f"{verb} would, within the bound of the hold:",
+        *(f"  {number}. {step}" for number, step in enumerate(steps, 1)),
+        _gates(gates),
+        f"[red]It would be refused now: {len(closed)} gates are closed.[/]"
+        if closed
+        else "[green]Every gate is open.[/]",
+    )
+
+
+def _headline(document: dict[str, Any]) -> RenderableType:
+    state = document["state"]
+    line = Text()
+    for step in _STEPS:
+        style = "bold green" if step == state else "dim"
+        line.append(f" {step.replace('_', ' ')} ", style=style)
+        line.append(">" if step != _STEPS[-1] else "", style="dim")
+    if state not in _STEPS:
+        line.append(f"  {state.replace('_', ' ')}", style="bold yellow")
+    since = dt.datetime.fromtimestamp(document["since"]).astimezone().strftime("%H:%M:%S")
+    active = "Neutron" if document["active"] == "source" else "Alcor"
+    return Panel(
+        Group(line, f"active: [bold]{active}[/]   since {since}   now: {plain(document['activity'])}"),
+        title=f"migration of {plain(document['cloud'])}",
+        title_align="left",
+    )
+
+
+def _copy(copy: dict[str, Any]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for resource in copy["resources"]:
+        expected = max(resource["expected"], resource["copied"], 1)
+        share = 1.0 if resource["finished"] else resource["copied"] / expected
+        mark = "[green]✔[/]" if resource["finished"] else " "
+        table.add_row(
+            resource["resource"].replace("_", " "),
+            ProgressBar(total=1.0, completed=share, width=30),
+            str(resource["copied"]),
+            mark,
+        )
+    eta = copy["eta"]
+    rate = f"{copy['copied']} objects, {copy['rate']:.0f}/s"
+    left = "" if copy["finished_at"] or eta is None else f", about {eta:.0f} s left"
+    return Panel(Group(table, rate + left), title="copy", title_align="left")
+
+
+def _numbers(document: dict[str, Any]) -> RenderableType:
+    gateway, journal, replay = document["gateway"], document["journal"], document["replay"]
+    table = Table.grid(padding=(0, 3))
+    table.add_row(
+        "gateway",
+        f"route [bold]{gateway['route']}[/] (epoch {gateway['epoch']})",
+        f"{gateway['captured']} writes captured",
+        f"{gateway['held']} held, longest {gateway['longest_hold_ms']:.0f} ms",
+    )
+    table.add_row(
+        "journal",
+        f"position {journal['position']}",
+        f"{journal['unknown']} unknown",
+        "[red]stalled[/]" if journal["stalled"] else f"{journal['bytes'] // 1024} kB",
+    )
+    table.add_row(
+        "replay",
+        f"lag [bold]{replay['lag'] * 1000:.0f} ms[/], worst {replay['worst_lag'] * 1000:.0f} ms",
+        f"{replay['changes']} changes applied",
+        f"[red]{plain(replay['trouble'])}[/]" if replay["trouble"] else f"{len(replay['poison'])} rejected",
+    )
+    found = document["verification"]
+    result = f"{found['compared']} compared, {found['mismatches']} mismatches" if found else ""
+    table.add_row(
+        "verify",
+        document["verification_is"],
+        result,
+        f"sweeps: {document['sweep']['sweeps']}, found {document['sweep']['found']}",
+    )
+    return Panel(table, title="now", title_align="left")
+
+
+def _gates(gates: list[dict[str, Any]]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for gate in gates:
+        mark = "[green]open[/]" if gate["open"] else "[red]closed[/]"
+        table.add_row(mark, gate["name"], plain(gate["reason"]))
+    return Panel(table, title="gates", title_align="left")
+
+
+def _attempts(attempts: list[dict[str, Any]]) -> list[RenderableType]:
+    return [
+        f"handover at {dt.datetime.fromtimestamp(a['at']).astimezone():%H:%M:%S}: "
+        + (f"held {a['hold_ms']:.0f} ms" if a["succeeded"] else f"not switched: {plain(a['reason'])}")
+        for a in attempts[-3:]
+    ]

@@ -1,0 +1,142 @@
+"""The control socket: how the command line reaches a running migration.
+
+HTTP with JSON on a Unix socket in the state directory, which only its owner can open. Answers are
+`{"result": …}` or `{"error": {"message", "next_step", "exit_code"}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from alcor_migrate.errors import ControlError, MigrationError
+from alcor_migrate.status import to_json
+from alcor_model.errors import AlcorError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from alcor_migrate.engine.conductor import Migration
+
+SOCKET = "control.sock"
+
+_LONGEST_NAME = 100
+"""Unix socket addresses have 108 bytes on Linux; longer directories are reached through a relative name."""
+
+
+class Remote(MigrationError):
+    """An error that the running migration answered with."""
+
+    def __init__(self, message: str, next_step: str, exit_code: int) -> None:
+        super().__init__(message, next_step)
+        self.exit_code = exit_code
+
+
+def socket_path(state_dir: str) -> str:
+    """Where the control socket of a state directory is."""
+    path = Path(state_dir) / SOCKET
+    if len(os.fsencode(path)) < _LONGEST_NAME:
+        return str(path)
+    return os.path.relpath(path)
+
+
+async def serve(migration: Migration) -> web.AppRunner:
+    """Open the control socket of a migration; the caller cleans the runner up. Raises ControlError."""
+    path = socket_path(migration.settings.state_dir)
+    # The state directory's lock is ours, so a socket that is there was left by a process that is gone.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108  # one call at start, on a local file system
+    app = web.Application()
+    app.router.add_post("/{verb}", lambda request: _answer(migration, request))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    mask = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, path).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ControlError(f"the control socket {path} cannot be opened: {error}") from error
+    finally:
+        os.umask(mask)
+    return runner
+
+
+async def call(state_dir: str, verb: str, **arguments: Any) -> Any:
+    """Ask the running migration to do something. Raises ControlError, or Remote with what it answered."""
+    path = socket_path(state_dir)
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(path), timeout=aiohttp.ClientTimeout(total=None)
+            ) as session,
+            session.post(f"http://migration/{verb}", json=arguments) as answer,
+        ):
+            body = await answer.json()
+    except (aiohttp.ClientError, OSError) as error:
+        raise ControlError(f"no migration is running in {state_dir}") from error
+    if "error" in body:
+        raise Remote(**body["error"])
+    return body["result"]
+
+
+async def _answer(migration: Migration, request: web.Request) -> web.Response:
+    verb = request.match_info["verb"]
+    arguments = await request.json()
+    work = _VERBS.get(verb)
+    try:
+        if work is None:
+            raise ControlError(f"the running migration does not know the verb {verb!r}", "Is it an older version?")
+        # A client that goes away does not stop what it began.
+        result = await asyncio.shield(work(migration, arguments))
+    except AlcorError as error:
+        code = getattr(error, "exit_code", 1)
+        return web.json_response(
+            {"error": {"message": error.message, "next_step": error.next_step, "exit_code": code}}
+        )
+    return web.json_response({"result": result})
+
+
+async def _status(migration: Migration, _: dict[str, Any]) -> Any:
+    return to_json(await migration.status())
+
+
+async def _verify(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(await migration.verify(repair=bool(arguments.get("repair"))))
+
+
+async def _cutover(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(await migration.cutover(arguments["actor"]))
+
+
+async def _gates(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(await migration.look_ahead(arguments["verb"]))
+
+
+async def _reverse(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(await migration.reverse(arguments["actor"]))
+
+
+async def _complete(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return await migration.complete(arguments["actor"], arguments["cloud"])
+
+
+async def _cancel(migration: Migration, arguments: dict[str, Any]) -> Any:
+    await migration.cancel(arguments["actor"])
+
+
+_VERBS: dict[str, Callable[[Migration, dict[str, Any]], Awaitable[Any]]] = {
+    "status": _status,
+    "verify": _verify,
+    "gates": _gates,
+    "cutover": _cutover,
+    "reverse": _reverse,
+    "complete": _complete,
+    "cancel": _cancel,
+}

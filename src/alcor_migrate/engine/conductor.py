@@ -1,0 +1,456 @@
+"""The whole run, top to bottom: what `alcor-migrate run` does, and what the operator's verbs do to it.
+
+    check both sides ─► capture ─► copy ─► catch up ─► verify ─► ready … cutover ⇄ reverse … complete
+                                                              └─► cancel
+
+Reads like the runbook; every step lives in a module of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from alcor_migrate.cloud import Cloud
+from alcor_migrate.engine.compare import differing
+from alcor_migrate.engine.copy import Copy, CopyProgress
+from alcor_migrate.engine.cutover import Attempt, Handover
+from alcor_migrate.engine.gates import Evidence, Gate, freshness, gates
+from alcor_migrate.engine.replay import Replay
+from alcor_migrate.engine.state import State, StateStore
+from alcor_migrate.engine.verify import Verification, verify
+from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
+from alcor_migrate.gateway import Gateway, GatewaySettings, Route
+from alcor_migrate.http import JsonClient
+from alcor_migrate.journal import Journal
+from alcor_migrate.source import NeutronSide
+from alcor_migrate.status import (
+    VERSION,
+    GatewayStatus,
+    JournalStatus,
+    ReplayStatus,
+    Status,
+    SweepStatus,
+)
+from alcor_migrate.target import AlcorSide
+from alcor_model import load_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from alcor_migrate.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+ID_EXTENSION = "alcor-ids"
+"""The alias of the Neutron API extension that lets ids be given, without which nothing created can be given back."""
+
+_ROUTES = {
+    State.SWITCHED: Route.TARGET,
+    State.REVERSING: Route.TARGET,
+    State.COMPLETED: Route.TARGET,
+    State.CANCELLED: Route.PASS,
+}
+_UNFINISHED = {State.CUTTING_OVER: State.READY, State.REVERSING: State.SWITCHED}
+"""Where a handover that a crash interrupted stands: nothing was recorded, so nothing was switched."""
+
+_RETRY_PAUSE = 2.0
+_SETTLE_INTERVAL = 1.0
+_KEEP_JOURNAL = 7 * 86400.0
+
+
+class Migration:
+    """One migration, from `start` to `close`. `operator` names who runs it, for the audit log."""
+
+    def __init__(self, settings: Settings, operator: str) -> None:
+        self.settings = settings
+        self._operator = operator
+        self._started_at = time.time()
+        self._activity = "starting"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._verb = asyncio.Lock()
+        self._sweeps = 0
+        self._swept_at: float | None = None
+        self._swept_up = 0
+        self._ids_can_be_kept = False
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Check everything, then open the gateway and begin. Raises MigrationError before anything is changed."""
+        await self._connect()
+        directory = Path(self.settings.state_dir)
+        self._store = StateStore(directory)
+        try:
+            if self._store.state is State.NEW:
+                await self._refuse_a_filled_target()
+            self._journal = await Journal.open(directory / "journal.sqlite")
+            await self._open_gateway()
+        except BaseException:
+            self._store.discard()
+            raise
+        self._copy = self._store.recall("copy", CopyProgress, CopyProgress())
+        self._verification = self._store.recall("verification", Verification | None, None)  # type: ignore[arg-type]
+        self._attempts = self._store.recall("attempts", list[Attempt], [])
+        self._replay = Replay(
+            self._journal,
+            {"source": self._source, "target": self._target},
+            self._store.recall("applied", int, 0),
+            self.settings.engine.page_size,
+            self._save_applied,
+        )
+        if interrupted := _UNFINISHED.get(self._store.state):
+            self._store.move(
+                interrupted, "alcor-migrate", "the handover was interrupted before anything was switched"
+            )
+        if _ROUTES.get(self._store.state) is Route.TARGET:
+            self._replay.active = "target"
+        await self._gateway.switch(_ROUTES.get(self._store.state, Route.CAPTURE))
+        if self._store.state is State.NEW:
+            self._store.move(State.CAPTURING, self._operator, "the gateway captures every write")
+        self._begin(self._settle_unknown_writes())
+        self._begin(self._replay.run())
+        self._begin(self._bring_to_ready())
+
+    async def close(self) -> None:
+        """Stop in good order: no new requests, journal written, connections closed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gateway.stop()
+        await self._journal.close()
+        await self._source.close()
+        await self._target.close()
+        self._store.keep("applied", self._replay.applied)
+        self._store.close()
+
+    async def _connect(self) -> None:
+        """Both sides, asked one question each, so that a wrong address is told before anything begins."""
+        self._cloud = Cloud(self.settings.source.cloud)
+        self._source = NeutronSide(JsonClient("Neutron", self.settings.source.url, self._cloud), self._cloud)
+        self._target = AlcorSide(JsonClient("Alcor", self.settings.target.url, self._cloud), self._cloud)
+        try:
+            await self._cloud.token()
+            self._ids_can_be_kept = ID_EXTENSION in await self._source.extensions()
+            await anext(self._source.list(load_order()[0], 1), None)
+            await self._target.counts()
+        except BaseException:
+            await self._source.close()
+            await self._target.close()
+            raise
+
+    async def _refuse_a_filled_target(self) -> None:
+        held = {name: count for name, count in (await self._target.counts()).items() if count}
+        if held:
+            what = ", ".join(f"{count} {name}" for name, count in held.items())
+            raise TargetNotEmpty(f"the target at {self.settings.target.url} is not empty: it holds {what}")
+
+    async def _open_gateway(self) -> None:
+        options = self.settings.gateway
+        self._gateway = Gateway(
+            GatewaySettings(
+                listen=options.listen,
+                source=self.settings.source.url,
+                target=self.settings.target.url,
+                policy=options.policy,
+                max_hold=options.max_hold,
+            ),
+            self._journal,
+            self._cloud.identify,
+        )
+        try:
+            await self._gateway.start()
+        except BaseException:
+            await self._journal.close()
+            raise
+
+    async def _bring_to_ready(self) -> None:
+        """Copy, catch up, verify, and from then on sweep."""
+        await self._step(State.CAPTURING, State.COPYING, "copying", self._nothing)
+        await self._step(State.COPYING, State.CATCHING_UP, "copying", self._run_copy)
+        await self._step(State.CATCHING_UP, State.READY, "catching up", self._run_catch_up)
+        while True:
+            self._activity = "following"
+            await asyncio.sleep(self.settings.engine.sweep_interval)
+            if self._store.state in {State.COMPLETED, State.CANCELLED}:
+                return
+            if not self._verb.locked():
+                await self._until_it_works("sweeping", self._sweep)
+                await self._journal.prune(self._replay.applied, _KEEP_JOURNAL)
+
+    async def _step(
+        self, before: State, after: State, activity: str, work: Callable[[], Coroutine[None, None, str]]
+    ) -> None:
+        if self._store.state is before:
+            reason = await self._until_it_works(activity, work)
+            self._store.move(after, "alcor-migrate", reason)
+
+    async def _until_it_works(self, activity: str, work: Callable[[], Coroutine[None, None, str]]) -> str:
+        """Do a step; when a side fails, say so in the status and try again until it works."""
+        while True:
+            self._activity = activity
+            try:
+                return await work()
+            except CloudError as error:
+                self._activity = f"{activity}: waits, because {error.message}"
+                log.warning("step_waits", step=activity, reason=error.message)
+                await asyncio.sleep(_RETRY_PAUSE)
+
+    async def _nothing(self) -> str:
+        return "the copy begins"
+
+    async def _run_copy(self) -> str:
+        copy = Copy(self._source, self._journal, self._replay, self.settings.engine.page_size, self._copy)
+        await self._estimate()
+        await copy.run(lambda progress: self._store.keep("copy", progress))
+        return f"{self._copy.copied} objects copied"
+
+    async def _estimate(self) -> None:
+        expected = await self._source.estimate(await self._cloud.projects())
+        for resource in self._copy.resources:
+            resource.expected = expected.get(resource.resource, 0)
+
+    async def _run_catch_up(self) -> str:
+        await self._replay.reach(self._journal.position)
+        await self._sweep()
+        found = await self._verify()
+        return f"{found.compared} objects compared, {found.mismatches} mismatches"
+
+    async def _sweep(self) -> str:
+        """Find what passed the gateway by, and have it replayed."""
+        found = 0
+        for of in load_order():
+            active, passive = self._replay.sides()
+            position = self._journal.position
+            suspects = await differing(active, passive, of, self.settings.engine.page_size)
+            if suspects:
+                # What was written meanwhile is replayed anyway, and is not what the sweep looks for.
+                await self._replay.reach(max(position, self._journal.position))
+                found += await self._replay.recheck(suspects)
+        self._sweeps += 1
+        self._swept_up += found
+        self._swept_at = time.time()
+        return f"{found} objects had passed the gateway by"
+
+    async def _verify(self) -> Verification:
+        self._activity = "verifying"
+        found = await verify(self._journal, self._replay, self.settings.engine.page_size)
+        self._verification = found
+        self._store.keep("verification", found)
+        self._activity = "following"
+        return found
+
+    async def _settle_unknown_writes(self) -> None:
+        """Give writes that a crash cut off their place in the order; replay then reads what became of them."""
+        for unsettled in await self._journal.unsettled():
+            log.warning("unknown_write", method=unsettled.intent.method, path=unsettled.intent.path)
+            await self._journal.settle(unsettled.seq, "found without an outcome at start", writer=unsettled.writer)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._activity = f"stopped, because {error}"
+            log.error("engine_task_failed", exc_info=error)
+
+    def _save_applied(self, position: int) -> None:
+        # Applying an entry twice is harmless, so this need not be written for each one.
+        now = time.monotonic()
+        if now - getattr(self, "_saved_at", 0.0) > _SETTLE_INTERVAL:
+            self._saved_at = now
+            self._store.keep("applied", position)
+
+    # -- the operator's verbs ------------------------------------------------------------------------------------
+
+    async def verify(self, *, repair: bool = False) -> Verification:
+        """Compare every object of both sides; with `repair`, have what differs replayed and compare again."""
+        self._expect("verify", State.READY, State.SWITCHED, State.REVERSED)
+        async with self._verb:
+            found = await self._verify()
+            if repair and not found.clean:
+                for of in load_order():
+                    active, passive = self._replay.sides()
+                    await self._replay.recheck(await differing(active, passive, of, self.settings.engine.page_size))
+                found = await self._verify()
+            return found
+
+    async def cutover(self, actor: str) -> Attempt:
+        """Move the API traffic to the target. Raises StateError, GateClosed."""
+        self._expect("cutover", State.READY, State.REVERSED)
+        async with self._verb:
+            self._pass_gates("cutover", await self._gates("target"))
+            before = self._store.state
+            self._store.move(State.CUTTING_OVER, actor, "cutover was asked for")
+            return await self._hand_over("target", actor, State.SWITCHED, State.READY, f"from {before.value}")
+
+    async def reverse(self, actor: str) -> Attempt:
+        """Move the API traffic back to the source. Raises StateError, GateClosed."""
+        self._expect("reverse", State.SWITCHED)
+        async with self._verb:
+            await self._verify()
+            self._pass_gates("reverse", await self._gates("source"))
+            self._store.move(State.REVERSING, actor, "reverse was asked for")
+            return await self._hand_over("source", actor, State.REVERSED, State.SWITCHED, "")
+
+    async def look_ahead(self, verb: str) -> list[Gate]:
+        """The gates of `cutover` or `reverse` as they stand now; nothing is done."""
+        return await self._gates("target" if verb == "cutover" else "source")
+
+    async def complete(self, actor: str, cloud: str) -> list[str]:
+        """End the migration for good: the catalogue points to the target. Answers the endpoints that were moved."""
+        self._expect("complete", State.SWITCHED)
+        if cloud != self.settings.source.cloud:
+            raise StateError(
+                f"complete was confirmed for {cloud!r}, and this is the cloud {self.settings.source.cloud!r}",
+                "Complete cannot be undone; repeat it with the name of this cloud if that is what you want.",
+            )
+        async with self._verb:
+            await self._replay.reach(self._journal.position)
+            moved = []
+            for endpoint in await self._cloud.network_endpoints():
+                await self._cloud.move_endpoint(endpoint["id"], self.settings.target.url)
+                moved.append(f"{endpoint['interface']} {endpoint['url']}")
+            self._store.move(
+                State.COMPLETED, actor, "the operator ended the migration", {"endpoints moved from": moved}
+            )
+            self._activity = "completed; the gateway still passes on what comes to it"
+            return moved
+
+    async def cancel(self, actor: str) -> None:
+        """Drop the migration; the source was never changed, and the gateway passes everything on from now."""
+        if self._store.state in {State.SWITCHED, State.CUTTING_OVER, State.REVERSING, State.COMPLETED}:
+            raise StateError(
+                "the traffic is on the target, so the migration cannot be cancelled",
+                "Bring the traffic back first: `alcor-migrate reverse`.",
+            )
+        async with self._verb:
+            await self._gateway.switch(Route.PASS)
+            self._store.move(State.CANCELLED, actor, "the operator cancelled the migration")
+            for task in self._tasks:
+                task.cancel()
+            self._activity = "cancelled; the gateway still passes on what comes to it"
+
+    async def _hand_over(self, to: str, actor: str, done: State, failed: State, reason: str) -> Attempt:
+        def record(attempt: Attempt) -> None:
+            self._store.keep("applied", self._replay.applied)
+            self._store.move(done, actor, reason or f"the traffic goes to the {to}", msgspec.to_builtins(attempt))
+
+        self._activity = f"handing over to the {to}"
+        handover = Handover(self._gateway, self._journal, self._replay, self.settings.gateway.max_hold)
+        try:
+            attempts = await handover.run(to, self.settings.engine.cutover_attempts, record)
+        except BaseException:
+            if self._store.state in _UNFINISHED:
+                self._store.move(failed, "alcor-migrate", "the handover was interrupted; nothing was switched")
+            raise
+        self._attempts += attempts
+        self._store.keep("attempts", self._attempts)
+        self._activity = "following"
+        last = attempts[-1]
+        if not last.succeeded:
+            self._store.move(failed, "alcor-migrate", f"not switched after {len(attempts)} attempts: {last.reason}")
+        return last
+
+    # -- what it looks like --------------------------------------------------------------------------------------
+
+    async def status(self) -> Status:
+        """Everything an operator asks."""
+        counts = await self._journal.counts()
+        state = self._store.state
+        history = self._store.transitions()
+        to = "source" if self._replay.active == "target" else "target"
+        verdicts = await self._gates(to, quick=True)
+        stats = self._gateway.stats
+        return Status(
+            version=VERSION,
+            cloud=self.settings.source.cloud,
+            state=state.value,
+            since=history[-1].at if history else self._started_at,
+            active=self._replay.active,
+            ready=state in {State.READY, State.REVERSED, State.SWITCHED} and all(g.open for g in verdicts),
+            activity=self._activity,
+            gateway=GatewayStatus(
+                listen=self.settings.gateway.listen,
+                route=self._gateway.route.value,
+                epoch=self._gateway.epoch,
+                policy=self.settings.gateway.policy,
+                incomplete=self._gateway.incomplete,
+                in_flight_writes=self._gateway.in_flight_writes,
+                held=stats.held,
+                longest_hold_ms=stats.longest_hold_ms,
+                requests=stats.requests,
+                captured=stats.captured,
+            ),
+            journal=JournalStatus(
+                position=self._journal.position,
+                entries=counts.outcomes,
+                unknown=counts.unknown,
+                stalled=self._journal.stalled,
+                bytes=self._journal.size,
+            ),
+            copy=self._copy,
+            replay=ReplayStatus(
+                applied=self._replay.applied,
+                lag=self._replay.lag,
+                worst_lag=self._replay.worst_lag,
+                entries=self._replay.entries,
+                changes=self._replay.changes,
+                trouble=self._replay.trouble,
+                poison={str(k): v for k, v in self._replay.poison.items()},
+            ),
+            sweep=SweepStatus(last_at=self._swept_at, sweeps=self._sweeps, found=self._swept_up),
+            verification=self._verification,
+            verification_is=freshness(self._verification, self.settings.engine.verify_max_age, time.time()),
+            gates=verdicts,
+            attempts=self._attempts,
+            transitions=history,
+            started_at=self._started_at,
+        )
+
+    async def _gates(self, to: str, *, quick: bool = False) -> list[Gate]:
+        """The gates of a handover to a side; `quick` does not ask that side anything."""
+        answers = True
+        if not quick:
+            try:
+                await (self._target.counts() if to == "target" else self._source.extensions())
+            except CloudError:
+                answers = False
+        evidence = Evidence(
+            copied=bool(self._copy.finished_at),
+            lag=self._replay.lag,
+            trouble=self._replay.trouble,
+            poison=len(self._replay.poison),
+            unknown=len(await self._journal.unsettled()),
+            verification=self._verification,
+            journal_stalled=self._journal.stalled,
+            journal_incomplete=self._gateway.incomplete,
+            passive_answers=answers,
+            ids_can_be_kept=to == "target" or self._ids_can_be_kept,
+        )
+        engine = self.settings.engine
+        return gates(evidence, max_lag=engine.max_lag, verify_max_age=engine.verify_max_age)
+
+    @staticmethod
+    def _pass_gates(step: str, verdicts: list[Gate]) -> None:
+        closed = [f"{gate.name}: {gate.reason}" for gate in verdicts if not gate.open]
+        if closed:
+            raise GateClosed(step, closed)
+
+    def _expect(self, verb: str, *states: State) -> None:
+        state = self._store.state
+        if state not in states:
+            raise StateError(
+                f"{verb} is not possible while the migration is {state.value.replace('_', ' ')}",
+                "It is possible when it is " + " or ".join(s.value.replace("_", " ") for s in states) + ".",
+            )
+        if self._verb.locked():
+            raise StateError(f"{verb} has to wait: the engine is {self._activity}", "Repeat it when that is done.")

@@ -1,0 +1,114 @@
+"""The bulk transfer: every resource in dependency order, page by page, between watermarks.
+
+The engine writes the watermarks into the journal itself, so they pass even when no user writes anything. The
+source is never locked; what changes while a page travels is left out of it and comes with the replay.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from alcor_model import load_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alcor_migrate.engine.replay import Replay
+    from alcor_migrate.journal import Journal
+    from alcor_migrate.side import Side
+    from alcor_model import Resource
+
+log = structlog.get_logger(__name__)
+
+
+class ResourceProgress(msgspec.Struct):
+    """How far the copy of one resource is. `expected` is an estimate, 0 when there is none."""
+
+    resource: str
+    copied: int = 0
+    expected: int = 0
+    finished: bool = False
+
+
+class CopyProgress(msgspec.Struct):
+    """How far the copy is; times are unix seconds."""
+
+    resources: list[ResourceProgress] = msgspec.field(
+        default_factory=lambda: [ResourceProgress(of.plural) for of in load_order()]
+    )
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    left_out: int = 0
+    """Objects that were newer in the journal than in their page."""
+
+    @property
+    def copied(self) -> int:
+        """Objects loaded so far."""
+        return sum(r.copied for r in self.resources)
+
+    @property
+    def rate(self) -> float:
+        """Objects per second since the start."""
+        if not self.started_at:
+            return 0.0
+        return self.copied / max(0.001, (self.finished_at or time.time()) - self.started_at)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds that are left at this rate, or None when nobody can say."""
+        expected = sum(max(r.expected, r.copied) for r in self.resources)
+        if self.finished_at or not self.copied or not expected:
+            return 0.0 if self.finished_at else None
+        return max(0.0, expected - self.copied) / self.rate
+
+
+class Copy:
+    """Copies everything from the source to the target once; a resource that was interrupted starts again."""
+
+    def __init__(
+        self, source: Side, journal: Journal, replay: Replay, page_size: int, progress: CopyProgress
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._replay = replay
+        self._page_size = page_size
+        self.progress = progress
+
+    async def run(self, save: Callable[[CopyProgress], None]) -> None:
+        """Copy what is not copied yet. Raises CloudError when the source cannot be read."""
+        self.progress.started_at = self.progress.started_at or time.time()
+        for of in load_order():
+            done = next(r for r in self.progress.resources if r.resource == of.plural)
+            if done.finished:
+                continue
+            done.copied = 0
+            await self._copy(of, done)
+            done.finished = True
+            save(self.progress)
+            log.info("copied", resource=of.plural, objects=done.copied)
+        self.progress.finished_at = time.time()
+        save(self.progress)
+
+    async def _copy(self, of: Resource, done: ResourceProgress) -> None:
+        pages = aiter(self._source.list(of, self._page_size))
+        while True:
+            token = uuid.uuid4().hex
+            chunk = self._replay.begin_chunk(token, of, await self._journal.mark("copy-low", token))
+            try:
+                page: Sequence[dict[str, object]] | None = await anext(pages, None)
+            except BaseException:
+                self._replay.drop_chunk(chunk)
+                raise
+            if not page:
+                self._replay.drop_chunk(chunk)
+                return
+            chunk.objects = page
+            await self._journal.mark("copy-high", token)
+            await chunk.done
+            done.copied += len(page)
+            self.progress.left_out += chunk.left_out

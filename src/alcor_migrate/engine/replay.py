@@ -1,0 +1,324 @@
+"""Applies the journal to the passive side, and is the only one that applies anything to it.
+
+Each entry is turned into objects to be read again (`changes`); they are read on both sides, and what differs is
+applied. Since the state is read after the entry was written, it is never older than the entry, whatever order
+the answers came in; and since one task applies everything, nothing newer is overwritten.
+
+Chunks of the copy come through here too, at their high watermark: an object that was replayed since the chunk's
+low watermark is newer here than in the chunk, and is left out of it (the DBLog algorithm).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from alcor_migrate.engine.changes import Touched, consequences, touched
+from alcor_migrate.engine.compare import differing, differs, look
+from alcor_migrate.errors import CloudError, MigrationError
+from alcor_migrate.journal import MARK, NOT_SENT
+from alcor_migrate.side import Change, Key, Query
+from alcor_model import resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from alcor_migrate.journal import Event, Journal
+    from alcor_migrate.side import Rejection, Side
+    from alcor_model import Resource
+    from alcor_model.fields import Json
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+_LONGEST_PAUSE = 5.0
+_RETRIES_OF_A_REJECTION = 3
+_RECENT = 5.0
+"""Seconds in which an applied change counts as recent for the last look of a cutover."""
+
+
+class Chunk:
+    """One page of the copy on its way to the target."""
+
+    def __init__(self, token: str, of: Resource, low: int) -> None:
+        self.token = token
+        self.of = of
+        self.low = low
+        self.objects: Sequence[Json] = ()
+        self.left_out = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Replay:
+    """Brings the passive side level with the active one, entry by entry.
+
+    `active` says which side is written to by users now; cutover and reverse set it. `applied` is the position up
+    to which every entry has been applied.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        sides: dict[str, Side],
+        applied: int,
+        page_size: int,
+        save: Callable[[int], None],
+    ) -> None:
+        self.applied = applied
+        self.active = "source"
+        self.trouble = ""
+        """Why nothing can be applied at the moment; empty when all is well."""
+        self.poison: dict[Key, str] = {}
+        """Objects that the passive side would not take, with its reason."""
+        self.entries = 0
+        self.changes = 0
+        self.found_by_recheck = 0
+        self.worst_lag = 0.0
+        self._journal = journal
+        self._sides = sides
+        self._page_size = page_size
+        self._save = save
+        self._chunks: dict[str, Chunk] = {}
+        self._replayed: dict[Key, int] = {}
+        self._asked: list[tuple[set[Key], asyncio.Future[int]]] = []
+        self._wanted = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._oldest: float | None = None
+        self._tries: dict[Key, int] = {}
+        self._with_default_group: set[str] = set()
+        self._recent: deque[tuple[float, Key]] = deque(maxlen=2000)
+
+    @property
+    def lag(self) -> float:
+        """Age in seconds of the oldest entry that is not applied; 0 when all are."""
+        return 0.0 if self._oldest is None else max(0.0, time.time() - self._oldest)
+
+    def sides(self, active: str | None = None) -> tuple[Side, Side]:
+        """(active side, passive side)."""
+        name = active or self.active
+        return self._sides[name], self._sides["target" if name == "source" else "source"]
+
+    def recent(self) -> set[Key]:
+        """What was applied in the last few seconds."""
+        horizon = time.monotonic() - _RECENT
+        return {key for at, key in self._recent if at > horizon}
+
+    def begin_chunk(self, token: str, of: Resource, low: int) -> Chunk:
+        """Announce a chunk whose low watermark stands at position `low`; it is applied at its high watermark."""
+        chunk = self._chunks[token] = Chunk(token, of, low)
+        return chunk
+
+    def drop_chunk(self, chunk: Chunk) -> None:
+        """Forget a chunk that could not be read."""
+        self._chunks.pop(chunk.token, None)
+
+    async def recheck(self, keys: Iterable[Key]) -> int:
+        """Read these objects again on both sides and apply what differs; answers how many differed."""
+        wanted = set(keys)
+        if not wanted:
+            return 0
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked.append((wanted, future))
+        self._wanted.set()
+        return await future
+
+    async def reach(self, position: int) -> None:
+        """Return when everything up to a position is applied."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.applied >= position)
+
+    async def run(self) -> None:
+        """Apply entries as they come, until cancelled. A side that fails is tried again, and `trouble` says so."""
+        pause = 0.1
+        while True:
+            try:
+                await self._round()
+            except CloudError as error:
+                self.trouble = error.message
+                log.warning("replay_waits", reason=error.message, seconds=round(pause, 1))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self.trouble = ""
+                pause = 0.1
+
+    async def _round(self) -> None:
+        while self._asked:
+            keys, future = self._asked[0]
+            changed = await self._settle(self.active, Touched(keys=frozenset(keys)))
+            self.found_by_recheck += changed
+            self._asked.pop(0)
+            if not future.done():
+                future.set_result(changed)
+        events = await self._journal.read(after=self.applied, limit=_BATCH)
+        if not events:
+            self._oldest = None
+            await self._rest()
+            return
+        outcomes = [e for e in events if e.outcome is not None]
+        self._oldest = outcomes[0].at if outcomes else None
+        for side in ("source", "target"):
+            wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
+            if wanted != Touched():
+                await self._settle(side, wanted)
+        for event in events:
+            if event.kind == MARK and event.mark is not None:
+                await self._apply_chunk(event.mark.token)
+        if outcomes:
+            self.entries += len(outcomes)
+            self.worst_lag = max(self.worst_lag, self.lag)
+        async with self._progress:
+            self.applied = events[-1].position
+            self._save(self.applied)
+            self._progress.notify_all()
+
+    async def _rest(self) -> None:
+        """Sleep until there is a new entry or someone asks for a recheck."""
+        self._wanted.clear()
+        if self._asked:
+            return
+        entry = asyncio.ensure_future(self._journal.wait(self.applied))
+        asked = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({entry, asked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (entry, asked):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, MigrationError):
+                    await task
+
+    async def _settle(self, active_name: str, wanted: Touched) -> int:
+        """Make the passive side hold what the active one holds, for what is wanted and all that follows from it.
+
+        Answers how many objects differed.
+        """
+        active, passive = self.sides(active_name)
+        seen: dict[Key, Change] = {}
+        asked: set[Query] = set()
+        for name in wanted.resources:
+            keys = await differing(active, passive, resource(name), self._page_size)
+            wanted = _union([wanted, Touched(keys=frozenset(keys))])
+        while True:
+            queries = {q for q in wanted.queries - asked if not self._is_settled(q)}
+            asked |= queries
+            keys = set(wanted.keys)
+            for found in await asyncio.gather(*(self._matches(active, passive, q) for q in queries)):
+                keys |= found
+            keys -= seen.keys()
+            if not keys:
+                break
+            by_resource: dict[str, list[str]] = {}
+            for key in keys:
+                by_resource.setdefault(key.resource, []).append(key.id)
+            answers = await asyncio.gather(
+                *(look(active, passive, resource(name), ids) for name, ids in by_resource.items())
+            )
+            fresh = [change for answer in answers for change in answer]
+            seen.update({c.key: c for c in fresh})
+            wanted = _union(consequences(c) for c in fresh)
+        changes = [c for c in seen.values() if differs(c)]
+        if changes:
+            self._judge(changes, await passive.apply(changes))
+        at, now = self._journal.position, time.monotonic()
+        if self._chunks:
+            self._replayed.update(dict.fromkeys(seen, at))
+        self._recent.extend((now, c.key) for c in changes)
+        self.changes += len(changes)
+        return len(changes)
+
+    async def _matches(self, active: Side, passive: Side, query: Query) -> set[Key]:
+        there, here = await asyncio.gather(active.find(query), passive.find(query))
+        if query.resource == "security_group" and any(g.get("name") == "default" for g in there.values()):
+            self._with_default_group.add(query.value)
+        return {Key(query.resource, i) for i in there.keys() | here.keys()}
+
+    def _is_settled(self, query: Query) -> bool:
+        """Whether a project's default group is known to have been taken over already."""
+        return (
+            query.resource == "security_group"
+            and query.field == "project_id"
+            and query.value in self._with_default_group
+        )
+
+    def _judge(self, changes: Sequence[Change], rejections: Sequence[Rejection]) -> None:
+        """Keep what was rejected, and forget older rejections of what was taken now."""
+        reasons = {r.key: r.reason for r in rejections}
+        for change in changes:
+            key = change.key
+            if key not in reasons:
+                self.poison.pop(key, None)
+                self._tries.pop(key, None)
+                if change.new is None and change.old and change.old.get("name") == "default":
+                    self._with_default_group.discard(str(change.old.get("project_id")))
+                continue
+            tries = self._tries[key] = self._tries.get(key, 0) + 1
+            log.warning("rejected", object=str(key), reason=reasons[key], attempt=tries)
+            self.poison[key] = reasons[key]
+            if tries <= _RETRIES_OF_A_REJECTION:
+                # What it needs may be on its way: look again soon, a bounded number of times.
+                asyncio.get_running_loop().call_later(0.3 * tries, self._ask_again, key)
+
+    def _ask_again(self, key: Key) -> None:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked.append(({key}, future))
+        self._wanted.set()
+
+    async def _apply_chunk(self, token: str) -> None:
+        chunk = self._chunks.get(token)
+        if chunk is None or not chunk.objects:
+            return
+        _, passive = self.sides("source")
+        changes = [
+            Change(chunk.of, o["id"], None, o)
+            for o in chunk.objects
+            if self._replayed.get(Key(chunk.of.name, o["id"]), 0) <= chunk.low
+        ]
+        chunk.left_out = len(chunk.objects) - len(changes)
+        self._judge(changes, await passive.apply(changes))
+        del self._chunks[token]
+        if not self._chunks:
+            self._replayed.clear()
+        if not chunk.done.done():
+            chunk.done.set_result(None)
+
+
+def _read(event: Event) -> Touched:
+    """What one outcome asks to be read again."""
+    intent, outcome = event.intent, event.outcome
+    if intent is None or outcome is None or outcome.how == NOT_SENT:
+        return Touched()
+    return touched(
+        intent.method,
+        intent.path,
+        # Of an answer that was too long to be kept, the ids are not known.
+        0 if outcome.truncated else outcome.status,
+        _decoded(intent.body),
+        _decoded(outcome.body),
+        outcome.project_id,
+    )
+
+
+def _decoded(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _union(parts: Iterable[Touched]) -> Touched:
+    keys: set[Key] = set()
+    queries: set[Query] = set()
+    resources: set[str] = set()
+    for part in parts:
+        keys |= part.keys
+        queries |= part.queries
+        resources |= part.resources
+    return Touched(frozenset(keys), frozenset(queries), frozenset(resources))

@@ -1,0 +1,187 @@
+"""The one state machine of a migration, durable, with an append-only record of who did what, when and why.
+
+    new ─► capturing ─► copying ─► catching_up ─► ready ─► cutting_over ─► switched ─► completed
+                                                    ▲  ◄────────┘           │    ▲
+                                                    │                       ▼    │
+                                                 reversed ◄──────────── reversing ┘
+
+Everything before `switched`, and `reversed`, can become `cancelled`; a reversed migration can be cut over again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from alcor_migrate.errors import StateDirectoryBusy, StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_T = TypeVar("_T")
+
+
+class State(Enum):
+    """Where a migration stands."""
+
+    NEW = "new"
+    CAPTURING = "capturing"
+    COPYING = "copying"
+    CATCHING_UP = "catching_up"
+    READY = "ready"
+    CUTTING_OVER = "cutting_over"
+    SWITCHED = "switched"
+    REVERSING = "reversing"
+    REVERSED = "reversed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+_ALLOWED: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.CAPTURING}),
+    State.CAPTURING: frozenset({State.COPYING, State.CANCELLED}),
+    State.COPYING: frozenset({State.CATCHING_UP, State.CANCELLED}),
+    State.CATCHING_UP: frozenset({State.READY, State.CANCELLED}),
+    State.READY: frozenset({State.CUTTING_OVER, State.CANCELLED}),
+    State.CUTTING_OVER: frozenset({State.SWITCHED, State.READY}),
+    State.SWITCHED: frozenset({State.REVERSING, State.COMPLETED}),
+    State.REVERSING: frozenset({State.REVERSED, State.SWITCHED}),
+    State.REVERSED: frozenset({State.CUTTING_OVER, State.READY, State.CANCELLED}),
+    State.COMPLETED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+def may_follow(state: State, following: State) -> bool:
+    """Whether the state machine has this transition."""
+    return following in _ALLOWED[state]
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One line of the audit log; `at` is unix seconds."""
+
+    at: float
+    actor: str
+    before: str
+    after: str
+    reason: str
+    evidence: dict[str, Any]
+
+
+_metadata = sa.MetaData()
+_audit = sa.Table(
+    "audit",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
+)
+_facts = sa.Table(
+    "facts",
+    _metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+
+class StateStore:
+    """Keeps the state, the audit log and a few facts in one SQLite file of the state directory.
+
+    Holds the directory's lock while it is open, so that there is one engine for one migration.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Open, or create, the store in a directory. Raises StateDirectoryBusy, StateError."""
+        self._directory = directory
+        self._is_new = not directory.exists()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"the state directory {directory} cannot be used: {error.strerror}",
+                "Name a directory that can be written to as state_dir in the configuration.",
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StateDirectoryBusy(f"another `alcor-migrate run` works in {directory}") from None
+        self._engine = sa.create_engine(f"sqlite:///{directory / 'state.sqlite'}")
+        sa.event.listen(self._engine, "connect", _durable)
+        _metadata.create_all(self._engine)
+
+    @property
+    def state(self) -> State:
+        """Where the migration stands; NEW when nothing has been recorded."""
+        with self._engine.connect() as connection:
+            last = connection.execute(sa.select(_audit.c.after).order_by(_audit.c.number.desc()).limit(1)).scalar()
+        return State(last) if last else State.NEW
+
+    def move(self, following: State, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> None:
+        """Enter a state and record it. Durable when it returns. Raises StateError when that is not possible."""
+        before = self.state
+        if not may_follow(before, following):
+            raise StateError(
+                f"a migration that is {before.value.replace('_', ' ')} cannot become "
+                f"{following.value.replace('_', ' ')}",
+                "See `alcor-migrate status` for what is possible now.",
+            )
+        with self._engine.begin() as connection:
+            connection.execute(
+                _audit.insert().values(
+                    at=time.time(),
+                    actor=actor,
+                    before=before.value,
+                    after=following.value,
+                    reason=reason,
+                    evidence=json.dumps(evidence or {}),
+                )
+            )
+
+    def transitions(self) -> list[Transition]:
+        """The audit log, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_audit).order_by(_audit.c.number)).all()
+        return [Transition(r.at, r.actor, r.before, r.after, r.reason, json.loads(r.evidence)) for r in rows]
+
+    def keep(self, name: str, value: Any) -> None:
+        """Remember a fact under a name; durable when it returns."""
+        row = {"name": name, "value": msgspec.json.encode(value)}
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(_facts).where(_facts.c.name == name))
+            connection.execute(_facts.insert().values(row))
+
+    def recall(self, name: str, kind: type[_T], otherwise: _T) -> _T:
+        """A remembered fact, or something else when there is none."""
+        with self._engine.connect() as connection:
+            value = connection.execute(sa.select(_facts.c.value).where(_facts.c.name == name)).scalar()
+        return otherwise if value is None else msgspec.json.decode(value, type=kind)
+
+    def discard(self) -> None:
+        """Let go of the directory, and remove it when it did not exist before: a start that failed leaves nothing."""
+        self.close()
+        if self._is_new:
+            shutil.rmtree(self._directory)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._engine.dispose()
+        os.close(self._lock)
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")

@@ -1,0 +1,127 @@
+"""The bundled Alcor as a side: batch creations over its native API, exact listings back.
+
+Native batches (`POST …/bulk`) give all parameters, are atomic and idempotent by id, and have no side effects,
+so applying the same change twice is harmless. Conversion to and from Alcor's form happens here only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alcor_migrate.errors import CloudRefused
+from alcor_migrate.side import Change, Key, Query, Rejection
+from alcor_model import RESOURCES, Resource, delete_order, load_order, resource, to_alcor, to_neutron
+from alcor_model.errors import MalformedObject
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from alcor_migrate.cloud import Cloud
+    from alcor_migrate.http import JsonClient
+    from alcor_model.fields import Json
+
+_IDS_PER_READ = 100
+_OBJECTS_PER_BATCH = 1000
+_BAD = 400
+_SERVER_ERROR = 500
+
+
+class AlcorSide:
+    """Alcor at the address of `client`, used with the project of our administrator."""
+
+    name = "target"
+
+    def __init__(self, client: JsonClient, cloud: Cloud) -> None:
+        self._client = client
+        self._cloud = cloud
+
+    async def list(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """Everything there is of a resource, in pages, ordered by id."""
+        path = await self._path(of)
+        marker: list[tuple[str, str]] = []
+        while True:
+            page = await self._page(of, path, [("limit", str(page_size)), *marker])
+            if page:
+                yield page
+            if len(page) < page_size:
+                return
+            marker = [("marker", page[-1]["id"])]
+
+    async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
+        """The objects with these ids; those that do not exist are not in the answer."""
+        path = await self._path(of)
+        wanted = list(ids)
+        found: dict[str, Json] = {}
+        for start in range(0, len(wanted), _IDS_PER_READ):
+            some = wanted[start : start + _IDS_PER_READ]
+            page = await self._page(of, path, [("id", object_id) for object_id in some])
+            found.update({o["id"]: o for o in page})
+        return found
+
+    async def find(self, query: Query) -> dict[str, Json]:
+        """The objects that a query matches."""
+        of = resource(query.resource)
+        field = of.field(query.field)
+        name = field.alcor if field and field.alcor else query.field
+        page = await self._page(of, await self._path(of), [(name, query.value)])
+        return {o["id"]: o for o in page}
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Delete what is gone, then batch-create what is there, each in dependency order."""
+        rejected: list[Rejection] = []
+        for of in delete_order():
+            gone = [c.id for c in changes if c.of is of and c.new is None and c.old is not None]
+            for start in range(0, len(gone), _OBJECTS_PER_BATCH):
+                await self._delete(of, gone[start : start + _OBJECTS_PER_BATCH])
+        for of in load_order():
+            there: list[Json] = []
+            for change in changes:
+                if change.of is of and change.new is not None:
+                    try:
+                        there.append(to_alcor(of, change.new))
+                    except MalformedObject as error:
+                        rejected.append(Rejection(change.key, error.message))
+            for start in range(0, len(there), _OBJECTS_PER_BATCH):
+                rejected += await self._create(of, there[start : start + _OBJECTS_PER_BATCH])
+        return rejected
+
+    async def counts(self) -> dict[str, int]:
+        """How many objects of each resource the target holds, by the resource's name."""
+        answer = await self._client.get("/alcor/v1/status")
+        held = answer.get("counts", {})
+        return {of.name: int(held.get(of.alcor_collection, 0)) for of in RESOURCES}
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.close()
+
+    async def _path(self, of: Resource) -> str:
+        return f"/project/{await self._cloud.project_id()}/{of.alcor_collection}"
+
+    async def _page(self, of: Resource, path: str, params: list[tuple[str, str]]) -> list[Json]:
+        answer = await self._client.get(path, [("render", "exact"), *params])
+        return [to_neutron(of, o) for o in answer[of.alcor_plural]]
+
+    async def _create(self, of: Resource, objects: list[Json]) -> list[Rejection]:
+        """Create a batch; when it is refused, halve it until the object that is to blame stands alone."""
+        path = f"{await self._path(of)}/bulk"
+        status, body = await self._client.request("POST", path, {of.alcor_plural: objects})
+        if status < _BAD:
+            return []
+        refused = CloudRefused(f"Alcor (POST {path})", status, str(body))
+        if status >= _SERVER_ERROR or status in {401, 403}:
+            raise refused
+        if len(objects) == 1:
+            return [Rejection(Key(of.name, objects[0]["id"]), refused.message)]
+        middle = len(objects) // 2
+        return await self._create(of, objects[:middle]) + await self._create(of, objects[middle:])
+
+    async def _delete(self, of: Resource, ids: list[str]) -> None:
+        path = f"{await self._path(of)}/bulk"
+        status, body = await self._client.request("DELETE", path, {"ids": ids})
+        if status >= _BAD:
+            raise CloudRefused(f"Alcor (DELETE {path})", status, _excerpt(body))
+
+
+def _excerpt(body: Any) -> str:
+    return "" if body is None else str(body)
