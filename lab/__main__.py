@@ -18,9 +18,7 @@ app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 
 @app.command()
 def start(
-    directory: Annotated[
-        Path | None, typer.Option(help="Where to keep it; default: a scratch directory.")
-    ] = None,
+    directory: Annotated[Path | None, typer.Option(help="Where to keep it; default: a scratch directory.")] = None,
     database: Annotated[str, typer.Option(help="auto, mariadb or sqlite.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes of Neutron's API.")] = 2,
     *,

@@ -82,9 +82,7 @@ class Lab:
         self._neutron_port = neutron_port
         self.neutron_url = f"http://{HOST}:{neutron_port}"
         """Neutron itself, without the version."""
-        self.gateway_url = (
-            f"http://{HOST}:{self._ports.reserve()}" if gateway == "reserved" else self.neutron_url
-        )
+        self.gateway_url = f"http://{HOST}:{self._ports.reserve()}" if gateway == "reserved" else self.neutron_url
         """What the catalogue says; the lab does not listen there."""
         self.alcor_url = f"http://{HOST}:{self._ports.reserve()}"
         """A free address for the bundled controller."""
@@ -123,9 +121,7 @@ class Lab:
         neutron_conf = neutron.write_configuration(
             self.directory, self.openstack_bin, store.url("neutron"), self.keystone_url
         )
-        identity = keystone.start(
-            self._processes, self.openstack_bin, keystone_conf, self._keystone_port, threads
-        )
+        identity = keystone.start(self._processes, self.openstack_bin, keystone_conf, self._keystone_port, threads)
         network = neutron.start(
             self._processes,
             self.openstack_bin,

@@ -36,9 +36,7 @@ def choose(wanted: str) -> DatabaseKind:
         raise LabError(msg, "Choose auto, mariadb or sqlite.")
     if not present:
         msg = "the lab was asked for MariaDB, and mariadbd is not installed"
-        raise LabError(
-            msg, "As root: apt-get install mariadb-server-core mariadb-client-core; or use sqlite."
-        )
+        raise LabError(msg, "As root: apt-get install mariadb-server-core mariadb-client-core; or use sqlite.")
     return "mariadb"
 
 

@@ -155,9 +155,7 @@ class Directory:
             self._create("endpoint", service_id=service_id, interface=interface, url=url, region_id=REGION)
 
     def _add_user(self, name: str, project_id: str, roles: Sequence[str]) -> None:
-        user_id = self._create(
-            "user", name=name, password=PASSWORD, domain_id=DOMAIN, default_project_id=project_id
-        )
+        user_id = self._create("user", name=name, password=PASSWORD, domain_id=DOMAIN, default_project_id=project_id)
         for role in roles:
             self._api.put(f"/projects/{project_id}/users/{user_id}/roles/{self._roles[role]}")
 

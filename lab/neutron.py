@@ -154,27 +154,18 @@ def start(
     threads: int,
 ) -> Service:
     """Start the API; it is ready when it answers, and truly so after `prove`."""
-    serve: list[str | Path | int] = [
-        openstack_bin / "python",
-        "-W",
-        "ignore",
-        INSIDE / "serve.py",
-        "neutron.wsgi.api",
-        HOST,
-        port,
-    ]
+    argv: list[str | Path | int] = [openstack_bin / "python", "-W", "ignore", INSIDE / "serve.py"]
+    argv += ["neutron.wsgi.api", HOST, port, workers, threads]
+    # Left alone, Neutron loads its policy with the first request, and a second one meanwhile is answered 403.
+    argv.append("neutron.policy:init")
     env = {
         "OS_NEUTRON_CONFIG_DIR": "/",
         "OS_NEUTRON_CONFIG_FILES": ";".join(str(path) for path in configuration),
     }
     if EXTENSION.is_dir():
         env["PYTHONPATH"] = str(EXTENSION.parent)
-    return processes.spawn(
-        "neutron",
-        [*serve, workers, threads],
-        env=env,
-        ready=lambda: answers(f"http://{HOST}:{port}/healthcheck"),
-    )
+    ready = f"http://{HOST}:{port}/healthcheck"
+    return processes.spawn("neutron", argv, env=env, ready=lambda: answers(ready))
 
 
 def prove(service: Service, session: Session, url: str, timeout: float = 60) -> None:

@@ -74,9 +74,7 @@ class Service:
     with it.
     """
 
-    def __init__(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path, owner: Processes
-    ) -> None:
+    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path, owner: Processes) -> None:
         self.name = name
         self.argv = list(argv)
         self.env = dict(env)
@@ -204,9 +202,7 @@ class Processes:
         ready: Callable[[], bool] | None = None,
     ) -> Service:
         """Start a process under a name of its own; its output goes to logs/NAME.log."""
-        service = Service(
-            name, [str(a) for a in argv], self.environment(env), self.logs / f"{name}.log", self
-        )
+        service = Service(name, [str(a) for a in argv], self.environment(env), self.logs / f"{name}.log", self)
         if ready:
             service.ready = ready
         self.services[name] = service

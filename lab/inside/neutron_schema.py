@@ -43,18 +43,14 @@ def main() -> None:
     versions = Path(str(migration.__file__)).parent / "alembic_migrations" / "versions"
     attributes = metadata.tables["standardattributes"]
     rules = metadata.tables["securitygroupdefaultrules"]
-    heads = sa.Table(
-        "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True)
-    )
+    heads = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
     heads.create(engine)
     with engine.begin() as connection:
         for rule in template_rules(versions):
             described = {"description": rule.pop("description"), "resource_type": rules.name}
             made = connection.execute(sa.insert(attributes).values(**described))
             key = made.inserted_primary_key[0]
-            connection.execute(
-                sa.insert(rules).values({"id": str(uuid.uuid4())} | rule | {"standard_attr_id": key})
-            )
+            connection.execute(sa.insert(rules).values({"id": str(uuid.uuid4())} | rule | {"standard_attr_id": key}))
         for name in ("EXPAND_HEAD", "CONTRACT_HEAD"):
             version = (versions / name).read_text(encoding="utf-8").strip()
             connection.execute(sa.insert(heads).values(version_num=version))

@@ -1,9 +1,9 @@
 """Serve an OpenStack API with waitress, in forked workers that share one listening socket.
 
-usage: serve.py MODULE HOST PORT WORKERS THREADS
+usage: serve.py MODULE HOST PORT WORKERS THREADS [MODULE:FUNCTION ...]
 
 MODULE is the one that holds `application`. It finds its configuration through the environment, since
-OpenStack's APIs take sys.argv for their own.
+OpenStack's APIs take sys.argv for their own. The functions are called before the first request is taken.
 """
 
 import importlib
@@ -19,11 +19,14 @@ IDLE_CONNECTIONS = 5000  # SDKs keep hundreds open; at waitress's 100 the server
 BACKLOG = 512
 
 
-def serve(module: str, listening: socket.socket, threads: int) -> None:
+def serve(module: str, prepare: list[str], listening: socket.socket, threads: int) -> None:
     """Answer requests until the process is told to end."""
     import waitress  # type: ignore[import-untyped]  # noqa: PLC0415  # not before the fork
 
     application = importlib.import_module(module).application
+    for function in prepare:
+        place, _, name = function.partition(":")
+        getattr(importlib.import_module(place), name)()
     waitress.serve(
         application,
         sockets=[listening],
@@ -38,6 +41,7 @@ def serve(module: str, listening: socket.socket, threads: int) -> None:
 def main() -> None:
     """Listen, fork the workers, and end with them."""
     module, host, port, workers, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+    prepare = sys.argv[6:]
     sys.argv[:] = [module]
     # Neutron elects its first worker by files in the temporary directory that are named by the parent's pid
     # and never removed: with an old one left there it would skip filling the tables of segments
@@ -48,7 +52,7 @@ def main() -> None:
     listening.bind((host, port))
     listening.listen(BACKLOG)
     if workers == 1:
-        serve(module, listening, threads)
+        serve(module, prepare, listening, threads)
         return
     master = os.getpid()
     children = []
@@ -56,7 +60,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             die_with(master)
-            serve(module, listening, threads)
+            serve(module, prepare, listening, threads)
             os._exit(0)
         children.append(child)
     listening.close()
