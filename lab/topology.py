@@ -202,7 +202,7 @@ class _Planner:
     def tenant(self, number: int, ports: int) -> None:
         """Plan one project: networks, routers between them and to the outside, rules, ports, floating IPs."""
         project = self.projects[number]
-        size = max(3, round(ports / PORTS_PER_NETWORK))
+        size = max(4, round(ports / PORTS_PER_NETWORK))
         segments = [self.segment(project, number, index) for index in range(size)]
         groups = self.groups(project)
         self.routers(project, number, segments)

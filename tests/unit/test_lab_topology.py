@@ -10,7 +10,7 @@ PROJECTS = ("web-shop", "analytics", "research")
 
 @pytest.fixture(scope="module")
 def plan():
-    return plan_topology(PROJECTS, 120, seed=7)
+    return plan_topology(PROJECTS, 120, seed=1)
 
 
 def bodies(plan, resource):
@@ -38,7 +38,7 @@ def joined(plan, interface):
 
 
 def test_the_seed_decides_everything(plan):
-    assert plan_topology(PROJECTS, 120, seed=7) == plan
+    assert plan_topology(PROJECTS, 120, seed=1) == plan
     assert plan_topology(PROJECTS, 120, seed=8) != plan
 
 
