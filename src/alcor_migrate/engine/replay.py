@@ -173,6 +173,7 @@ class Replay:
         if outcomes:
             self.entries += len(outcomes)
             self.worst_lag = max(self.worst_lag, self.lag)
+        self._oldest = None
         async with self._progress:
             self.applied = events[-1].position
             self._save(self.applied)

@@ -1,0 +1,248 @@
+"""Replay brings the passive side level, whatever order and accidents the writes came with."""
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from memory import MemorySide, Writes
+
+from alcor_migrate.engine.copy import Copy, CopyProgress
+from alcor_migrate.engine.replay import Replay
+from alcor_migrate.engine.verify import verify
+from alcor_migrate.journal import Journal
+from alcor_migrate.side import Key
+
+
+@contextlib.asynccontextmanager
+async def running(replay):
+    task = asyncio.create_task(replay.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def level(replay, journal):
+    async with asyncio.timeout(5):
+        await replay.reach(journal.position)
+
+
+async def test_creates_updates_and_deletes_arrive(replay, journal, writes, source, target):
+    async with running(replay):
+        source.put("network", id="n1", name="a", project_id="p")
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": "n1"}})
+        source.put("network", id="n2", name="b", project_id="p")
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": "n2"}})
+        source.put("network", id="n1", name="changed", project_id="p")
+        await writes.record("PUT", "/v2.0/networks/n1", {"network": {"id": "n1"}})
+        source.drop("network", "n2")
+        await writes.record("DELETE", "/v2.0/networks/n2")
+        await level(replay, journal)
+    assert target.objects == source.objects
+    assert replay.lag == 0
+    assert replay.entries == 4
+
+
+async def test_two_answers_out_of_order_end_in_the_newer_state(replay, journal, writes, source, target):
+    source.put("port", id="p", network_id="n", mac_address="m", name="second", revision_number=3)
+    newer = {"port": {"id": "p", "name": "second", "revision_number": 3}}
+    older = {"port": {"id": "p", "name": "first", "revision_number": 2}}
+    await writes.record("PUT", "/v2.0/ports/p", newer)
+    await writes.record("PUT", "/v2.0/ports/p", older)
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects[Key("port", "p")]["name"] == "second"
+
+
+async def test_what_a_delete_takes_with_it_goes_too(replay, journal, writes, source, target):
+    for side in (source, target):
+        side.put("network", id="n")
+        side.put("subnet", id="s", network_id="n", cidr="10.0.0.0/24", ip_version=4)
+        side.put("port", id="dhcp", network_id="n", mac_address="m", device_owner="network:dhcp")
+    source.objects.clear()
+    await writes.record("DELETE", "/v2.0/networks/n")
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects == {}
+
+
+async def test_ports_that_neutron_makes_for_a_router_arrive(replay, journal, writes, source, target):
+    source.put("router", id="r", external_gateway_info={"network_id": "ext"})
+    source.put(
+        "port", id="gw", network_id="ext", mac_address="m", device_id="r", device_owner="network:router_gateway"
+    )
+    await writes.record("PUT", "/v2.0/routers/r", {"router": {"id": "r"}})
+    async with running(replay):
+        await level(replay, journal)
+    assert Key("port", "gw") in target.objects
+
+
+async def test_the_default_group_made_by_a_get_arrives(replay, journal, writes, source, target):
+    source.put("security_group", id="g", name="default", project_id="p")
+    source.put("security_group_rule", id="r", security_group_id="g", direction="egress")
+    await writes.record("GET", "/v2.0/security-groups", status=200, project_id="p")
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects == source.objects
+
+
+async def test_a_create_with_an_unknown_outcome_is_found(replay, journal, writes, source, target):
+    source.put("port", id="p", network_id="n", mac_address="m")
+    await writes.record("POST", "/v2.0/ports", status=0, how="connection lost")
+    async with running(replay):
+        await level(replay, journal)
+    assert Key("port", "p") in target.objects
+
+
+async def test_a_write_that_was_never_sent_is_not_looked_for(replay, journal, writes, source):
+    await writes.record("PUT", "/v2.0/ports/p", status=0, how="not-sent")
+    source.down = True
+    async with running(replay):
+        await level(replay, journal)
+    assert not replay.trouble
+
+
+async def test_a_side_that_is_down_delays_and_loses_nothing(replay, journal, writes, source, target):
+    target.down = True
+    source.put("network", id="n")
+    await writes.record("POST", "/v2.0/networks", {"network": {"id": "n"}})
+    async with running(replay):
+        async with asyncio.timeout(5):
+            while not replay.trouble:
+                await asyncio.sleep(0.01)
+        assert "target" in replay.trouble
+        assert replay.lag > 0
+        target.down = False
+        await level(replay, journal)
+    assert target.objects == source.objects
+    assert not replay.trouble
+
+
+async def test_a_poison_object_is_set_aside_and_healed_when_it_is_taken_again(
+    replay, journal, writes, source, target
+):
+    target.refuses = {"bad"}
+    for name in ("bad", "good"):
+        source.put("network", id=name)
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": name}})
+    async with running(replay):
+        await level(replay, journal)
+        assert Key("network", "good") in target.objects
+        assert set(replay.poison) == {Key("network", "bad")}
+        target.refuses.clear()
+        await replay.recheck({Key("network", "bad")})
+    assert not replay.poison
+    assert target.objects == source.objects
+
+
+async def test_after_the_switch_the_same_engine_works_backwards(replay, journal, writes, source, target):
+    replay.active = "target"
+    target.put("network", id="n", name="made on Alcor")
+    await writes.record("POST", "/v2.0/networks", {"network": {"id": "n"}}, side="target")
+    async with running(replay):
+        await level(replay, journal)
+    assert source.objects == target.objects
+
+
+async def test_copy_takes_everything_even_from_a_quiet_source(replay, journal, source, target):
+    for number in range(7):
+        source.put("network", id=f"n{number}")
+        source.put("port", id=f"p{number}", network_id=f"n{number}", mac_address=f"m{number}")
+    progress = CopyProgress()
+    async with running(replay), asyncio.timeout(5):
+        await Copy(source, journal, replay, 2, progress).run(lambda _: None)
+    assert target.objects == source.objects
+    assert progress.copied == 14
+    assert progress.finished_at
+
+
+async def test_what_is_written_while_a_page_travels_is_not_overwritten_by_it(replay, journal, writes, source, target):
+    source.put("network", id="n1", name="old")
+    source.put("network", id="n2", name="doomed")
+
+    async def write_meanwhile(of, page):
+        if of.name == "network" and page[0]["id"] == "n1":
+            source.put("network", id="n1", name="new")
+            await writes.record("PUT", "/v2.0/networks/n1", {"network": {"id": "n1"}})
+            source.drop("network", "n2")
+            await writes.record("DELETE", "/v2.0/networks/n2")
+
+    source.after_page = write_meanwhile
+    progress = CopyProgress()
+    async with running(replay), asyncio.timeout(5):
+        await Copy(source, journal, replay, 2, progress).run(lambda _: None)
+        await level(replay, journal)
+    assert target.objects == {Key("network", "n1"): {"id": "n1", "name": "new"}}
+    assert progress.left_out == 2
+
+
+async def test_verify_tells_a_lasting_difference_from_a_passing_one(replay, journal, writes, source, target):
+    source.put("network", id="n1", name="a")
+    target.put("network", id="n1", name="b")
+    source.put("network", id="n2", name="late")
+    async with running(replay):
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": "n2"}})
+        found = await verify(journal, replay, 2)
+        assert found.mismatches == 1
+        assert found.shown[0].id == "n1"
+        assert "name" in found.shown[0].problem
+        await replay.recheck({Key("network", "n1")})
+        assert (await verify(journal, replay, 2)).clean
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["POST", "PUT", "DELETE", "silent"]), st.sampled_from("abcde"), st.integers(0, 99)),
+    max_size=25,
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=OPERATIONS, during=OPERATIONS)
+def test_any_sequence_of_writes_around_a_copy_ends_level(tmp_path_factory, seed, before, during):
+    """Writes before, between the pages of, and after a copy; some answers are lost on the way."""
+    asyncio.run(_schedule(tmp_path_factory.mktemp("journal"), seed, before, during))
+
+
+async def _schedule(directory, seed, before, during):
+    journal = await Journal.open(directory / "journal.sqlite")
+    source, target = MemorySide("source"), MemorySide("target")
+    writes = Writes(journal)
+    pending = list(during)
+
+    async def write(operation):
+        method, name, value = operation
+        exists = Key("network", name) in source.objects
+        path = "/v2.0/networks" if method == "POST" else f"/v2.0/networks/{name}"
+        lost = value % 7 == seed
+        status = {"status": 0, "how": "connection lost"} if lost else {}
+        if method == "POST" and not exists:
+            source.put("network", id=name, value=value)
+            await writes.record("POST", path, {"network": {"id": name}}, **status)
+        elif method == "PUT" and exists:
+            source.put("network", id=name, value=value)
+            await writes.record("PUT", path, {"network": {"id": name}}, **status)
+        elif method == "DELETE" and exists:
+            source.drop("network", name)
+            await writes.record("DELETE", path, **status)
+
+    async def between_pages(_of, _page):
+        for operation in pending[:3]:
+            await write(operation)
+        del pending[:3]
+
+    for operation in before:
+        await write(operation)
+    source.after_page = between_pages
+    replay = Replay(journal, {"source": source, "target": target}, 0, 2, lambda _: None)
+    async with running(replay), asyncio.timeout(20):
+        await Copy(source, journal, replay, 2, CopyProgress()).run(lambda _: None)
+        for operation in pending:
+            await write(operation)
+        await replay.reach(journal.position)
+    await journal.close()
+    assert target.objects == source.objects
