@@ -150,6 +150,7 @@ class _Planner:
         self.projects = projects
         self.random = random.Random(seed)
         self.plan = Plan(seed)
+        self.planned: Counter[str] = Counter()
         self.external = self.provider()
         self.warehouse()
         self.shared = self.shared_network()
@@ -157,10 +158,11 @@ class _Planner:
     def add(
         self, resource: Resource, key: str, project: str | None, body: dict[str, Any], *, by_admin: bool = False
     ) -> Planned:
-        """Plan one object; a third of them are tagged."""
+        """Plan one object; every third of a kind is tagged."""
         body = {"description": self.random.choice(DESCRIPTIONS)} | body
         tags: tuple[str, ...] = ()
-        if resource != "security_group_rule" and self.random.random() < 1 / 3:
+        self.planned[resource] += 1
+        if resource != "security_group_rule" and self.planned[resource] % 3 == 1:
             tags = tuple(sorted(self.random.sample(TAGS, self.random.randint(1, 3))))
         planned = Planned(resource, key, project, body, tags, by_admin or project is None)
         self.plan.objects.append(planned)
