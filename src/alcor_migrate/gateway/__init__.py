@@ -1,0 +1,22 @@
+"""The HTTP reverse proxy in the API path.
+
+Owns: connections of clients and to the API servers, the route, the hold, the count of writes in flight.
+Never: decides when to switch, reads what a write means, or changes a request or an answer.
+"""
+
+from alcor_migrate.gateway.routes import Kind, Route, kind_of
+from alcor_migrate.gateway.server import Caller, Gateway
+from alcor_migrate.gateway.settings import GatewaySettings, Policy
+from alcor_migrate.gateway.stats import BOUNDS, Stats
+
+__all__ = [
+    "BOUNDS",
+    "Caller",
+    "Gateway",
+    "GatewaySettings",
+    "Kind",
+    "Policy",
+    "Route",
+    "Stats",
+    "kind_of",
+]

@@ -1,0 +1,364 @@
+"""One client's connection: reads requests, and gives each to an exchange.
+
+Requests of a connection are answered one after the other; what is pipelined waits, unread where it is much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+import structlog
+
+from alcor_migrate.gateway import http1
+from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, RequestHead, ResponseHead
+
+if TYPE_CHECKING:
+    from alcor_migrate.gateway.server import Gateway
+
+log = structlog.get_logger(__name__)
+
+_NEVER = float("inf")
+_PIPELINED_BYTES = 64 * 1024
+_LINGER_SECONDS = 2.0
+
+
+class Exchange(Protocol):
+    """One request on its way. The client's connection calls these."""
+
+    def start(self) -> None:
+        """The head was read."""
+
+    def body(self, payload: bytes) -> None:
+        """Some of the request's body. May raise BadMessage."""
+
+    def body_end(self, trailers: bytes) -> None:
+        """The request is complete."""
+
+    def client_gone(self) -> None:
+        """Nobody waits for the answer any more."""
+
+    def client_full(self) -> None:
+        """The client is slow to take the answer."""
+
+    def client_drained(self) -> None:
+        """It takes again."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client. Its callbacks are those of asyncio.Protocol."""
+
+    __slots__ = (
+        "_answer_begun",
+        "_body",
+        "_buffer",
+        "_closing",
+        "_eof",
+        "_exchange",
+        "_gateway",
+        "_keep_alive",
+        "_lingering",
+        "_loop",
+        "_paused",
+        "_scanned",
+        "_transport",
+        "_writing_paused",
+        "address",
+        "deadline",
+        "forwarded",
+    )
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._loop = gateway.loop
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._scanned = 0
+        self._exchange: Exchange | None = None
+        self._body: FixedBody | ChunkedBody | None = None
+        self._keep_alive = True
+        self._answer_begun = False
+        self._closing = False
+        self._eof = False
+        self._lingering = False
+        self._paused = False
+        self._writing_paused = False
+        self.address = b"unknown"
+        self.forwarded = b""
+        self.deadline = _NEVER
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  (asyncio's)
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        if peer:
+            self.address = str(peer[0]).encode()
+        proto = b"http" if transport.get_extra_info("ssl_object") is None else b"https"
+        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (self.address, proto)
+        self._gateway.client_came(self)
+        self.deadline = self._loop.time() + self._gateway.settings.idle_timeout
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102  (asyncio's)
+        self._transport = None
+        self._closing = True
+        self._writing_paused = False
+        self._buffer = b""
+        self._gateway.client_left(self)
+        if self._exchange is not None:
+            self._exchange.client_gone()
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102  (asyncio's)
+        if self._closing:
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        self._advance()
+
+    def eof_received(self) -> bool:  # noqa: D102  (asyncio's)
+        # a client that has only finished sending still gets the answers it is owed (TLS cannot be half closed)
+        transport = self._transport
+        if self._closing or transport is None or transport.get_extra_info("ssl_object") is not None:
+            return False
+        self._eof = True
+        return self._exchange is not None and self._body is None
+
+    def pause_writing(self) -> None:  # noqa: D102  (asyncio's)
+        self._writing_paused = True
+        self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+        if self._exchange is not None:
+            self._exchange.client_full()
+
+    def resume_writing(self) -> None:  # noqa: D102  (asyncio's)
+        self._writing_paused = False
+        if self._body is None:
+            self.deadline = _NEVER if self._exchange is not None else self._idle_deadline()
+        if self._exchange is not None:
+            self._exchange.client_drained()
+
+    # -- reading requests ------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Does what can be done with the bytes that are here."""
+        try:
+            while self._buffer and not self._closing:
+                if self._body is not None:
+                    self._read_body(self._body)
+                elif self._exchange is not None:
+                    if len(self._buffer) > _PIPELINED_BYTES:
+                        self.pause_reading()
+                    return
+                elif not self._read_head():
+                    break
+        except BadMessage as bad:
+            self.refuse(bad.status, bad.reason)
+        if self._eof and self._exchange is None and self._transport is not None:
+            self._transport.close()
+
+    def _read_head(self) -> bool:
+        """Begins the next request, if its head is complete."""
+        data = self._buffer
+        settings = self._gateway.settings
+        if data[0] == 13 and not self._scanned and data.startswith(b"\r\n"):  # noqa: PLR2004  (carriage return)
+            # RFC 9112 §2.2: one empty line before a request is forgiven
+            self._buffer = data = data[2:]
+            self._scanned = 1
+            if not data:
+                return False
+        end = http1.find_head(data, self._scanned)
+        if not end or end > settings.max_head:
+            if end or len(data) > settings.max_head:
+                msg = "the head of the request is too long"
+                raise BadMessage(msg, 431)
+            if self._scanned <= 1:
+                self.deadline = self._loop.time() + settings.head_timeout
+            self._scanned = len(data)
+            return False
+        head = http1.parse_request_head(data[:end])
+        self._buffer = data[end:]
+        self._scanned = 0
+        self._keep_alive = head.keep_alive
+        self._answer_begun = False
+        fields = head.fields
+        exchange = self._exchange = self._gateway.begin(self, head)
+        if head.has_body:
+            self._body = ChunkedBody() if fields.chunked else FixedBody(fields.length or 0)
+            self.deadline = self._loop.time() + settings.body_timeout
+            exchange.start()
+            if fields.expects_continue and head.minor and not self._buffer and self._exchange is exchange:
+                self.write(http1.CONTINUE)
+        else:
+            self.deadline = _NEVER
+            exchange.start()
+            if self._exchange is exchange:
+                exchange.body_end(b"")
+        return True
+
+    def _read_body(self, body: FixedBody | ChunkedBody) -> None:
+        payload, self._buffer, done = body.feed(self._buffer)
+        exchange = self._exchange
+        if done:
+            self._body = None
+            self.deadline = _NEVER
+        else:
+            self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+        if exchange is None:
+            return
+        if payload:
+            exchange.body(payload)
+        # the exchange may have ended with an answer of our own
+        if done and self._exchange is exchange:
+            exchange.body_end(body.trailers)
+
+    def pause_reading(self) -> None:
+        """Takes no more bytes for now."""
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+            if self._body is not None:
+                # the silence is ours
+                self.deadline = _NEVER
+
+    def resume_reading(self) -> None:
+        """Takes bytes again."""
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+            if self._body is not None:
+                self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+
+    # -- for the exchange ------------------------------------------------------------------------------------
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there to be answered."""
+        return self._transport is None
+
+    @property
+    def full(self) -> bool:
+        """Whether the client is slow to take what was written."""
+        return self._writing_paused
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes of an answer."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def answer_head(self, request: RequestHead, head: ResponseHead) -> tuple[bytes, bool]:
+        """The head as this client gets it, and whether the body has to be chunked for it."""
+        self._answer_begun = True
+        lines = [b"HTTP/1.1 ", head.line, b"\r\n", head.forward]
+        if self._body is not None:
+            # the rest of the request is of no interest to who has answered already
+            self._keep_alive = False
+        chunked = head.length is None and request.minor == 1
+        if chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif head.length is None:
+            self._keep_alive = False
+        if not self._keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif not request.minor:
+            lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines), chunked
+
+    def own_answer(self, request: RequestHead, status: int, reason: str, retry_after: int | None = None) -> None:
+        """Answers in the gateway's own name."""
+        self._answer_begun = True
+        if self._body is not None or not request.minor:
+            self._keep_alive = False
+        self.write(
+            http1.own_answer(
+                status,
+                reason,
+                close=not self._keep_alive,
+                retry_after=retry_after,
+                body=request.method != b"HEAD",
+            )
+        )
+
+    def exchange_end(self) -> None:
+        """The answer is written; the next request can begin."""
+        self._exchange = None
+        if self._transport is None or self._closing:
+            return
+        if not self._keep_alive:
+            self._end()
+            return
+        self.deadline = self._idle_deadline()
+        self.resume_reading()
+        if self._buffer or self._eof:
+            # not from within the answer's own call chain, which may be long with many pipelined requests
+            self._loop.call_soon(self._advance)
+
+    def cut(self) -> None:
+        """The answer cannot be finished: only closing tells the client so."""
+        self._exchange = None
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def refuse(self, status: int, reason: str) -> None:
+        """The request is not acceptable: says so if nothing else was said, and closes."""
+        exchange, self._exchange = self._exchange, None
+        self._gateway.stats.refused_total += 1
+        log.info("request_refused", client=self.address.decode(), status=status, reason=reason)
+        if exchange is not None:
+            exchange.client_gone()
+        if self._answer_begun and exchange is not None:
+            self.cut()
+            return
+        self.write(http1.own_answer(status, reason, close=True))
+        self._end()
+
+    def _end(self) -> None:
+        """Closes so that the client can read the answer, even when it is still sending (RFC 9112 §9.6)."""
+        transport = self._transport
+        self._closing = True
+        if transport is None:
+            return
+        if self._body is None and not self._buffer:
+            transport.close()
+            return
+        self._body = None
+        self._buffer = b""
+        self._lingering = True
+        self.resume_reading()
+        self.deadline = self._loop.time() + _LINGER_SECONDS
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def _idle_deadline(self) -> float:
+        return self._loop.time() + self._gateway.settings.idle_timeout
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.deadline = _NEVER
+        if self._transport is None:
+            return
+        if self._lingering or self._writing_paused or (self._exchange is None and not self._buffer):
+            self._closing = True
+            self._transport.abort() if self._writing_paused else self._transport.close()
+        elif self._exchange is None:
+            self.refuse(408, "the head of the request took too long")
+        else:
+            self.refuse(408, "the body of the request took too long")
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._exchange is not None
+
+    def retire(self) -> None:
+        """The gateway stops: no further request is taken."""
+        self._keep_alive = False
+        if self._exchange is None and self._transport is not None:
+            self._closing = True
+            self._transport.close()
+
+    def abort(self) -> None:
+        """The gateway has stopped."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,383 @@
+"""The gateway: listens, knows the route, counts what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import structlog
+
+from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
+from alcor_migrate.gateway.hold import Hold
+from alcor_migrate.gateway.proxy import ClientConnection
+from alcor_migrate.gateway.routes import Route
+from alcor_migrate.gateway.settings import (
+    GatewaySettings,
+    client_context,
+    listen_address,
+    server_context,
+    upstream_address,
+)
+from alcor_migrate.gateway.stats import Stats
+from alcor_migrate.gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from alcor_migrate.errors import JournalError
+    from alcor_migrate.gateway.http1 import RequestHead
+    from alcor_migrate.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whose token it is."""
+
+    project_id: str | None = None
+    user_id: str | None = None
+
+
+class Ticket(NamedTuple):
+    """A write in flight, and the route it goes by, whatever the route becomes meanwhile."""
+
+    epoch: int
+    route: Route
+
+
+class Gateway:
+    """The HTTP reverse proxy in the API path. Use it from one event loop.
+
+    `route` is what happens to writes from now on; every change of it begins a new `epoch`. A switch takes effect
+    between two requests, for all connections at once; what began before it ends where it began, and `drained`
+    says when the last such write has its outcome recorded.
+
+    `identify` turns a token into its Caller; it is asked beside the forwarding and never waited for.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        journal: Journal,
+        identify: Callable[[str], Awaitable[Caller | None]] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.stats = Stats()
+        self.route = Route.PASS
+        self.epoch = 0
+        self.incomplete = False
+        """Whether a write has passed without a record (only under fail_open); see `mark_complete`."""
+        self._identify = identify
+        self._active = Route.PASS
+        self._hold: Hold | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._claimed = -1
+        self._in_flight: dict[int, int] = {}
+        self._drain_waiters: list[asyncio.Future[None]] = []
+        self._upstreams: dict[str, Upstream] = {}
+        self._clients: set[ClientConnection] = set()
+        self._all_left = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._ports: list[tuple[str, int]] = []
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listens. Raises GatewayError when the address cannot be had, ConfigError when it is none."""
+        settings = self.settings
+        address = listen_address(settings.listen)
+        self.loop = asyncio.get_running_loop()
+        sides = {"source": settings.source, "target": settings.target}
+        for side, url in sides.items():
+            if url is not None:
+                where = upstream_address(url)
+                self._upstreams[side] = Upstream(where, settings, client_context(settings) if where.tls else None)
+        try:
+            self._server = await self.loop.create_server(
+                lambda: ClientConnection(self),
+                address.host,
+                address.port,
+                ssl=server_context(settings),
+                backlog=1024,
+                reuse_address=True,
+            )
+        except OSError as error:
+            msg = f"the gateway cannot listen on {settings.listen}: {error.strerror or error}"
+            raise GatewayError(msg, "Free the address, or choose another one as `listen`.") from error
+        self._ports = [socket.getsockname()[:2] for socket in self._server.sockets]
+        self._sweep()
+        log.info("gateway_listens", address=self.address, source=settings.source, target=settings.target)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the port that was found when 0 was asked for."""
+        host, port = self._ports[0]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+        return ("https" if self.settings.certificate else "http") + f"://{self.address}"
+
+    async def stop(self) -> None:
+        """Takes no more requests, finishes those under way within `stop_grace`, then closes. Safe to call twice.
+
+        A hold ends towards the old side.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        if self.route is Route.HOLD:
+            self._end_hold(self._active)
+        for client in list(self._clients):
+            client.retire()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.stop_grace):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+                if self._clients:
+                    self._all_left.clear()
+                    await self._all_left.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for client in list(self._clients):
+            client.abort()
+        for upstream in self._upstreams.values():
+            await upstream.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await server.wait_closed()
+        log.info("gateway_stopped", captured=self.stats.captured_total, unknown=self.stats.unknown_total)
+
+    def _sweep(self) -> None:
+        """Looks at all deadlines; much cheaper than a timer for each."""
+        settings = self.settings
+        now = self.loop.time()
+        for client in [c for c in self._clients if c.deadline < now]:
+            client.expire()
+        for upstream in self._upstreams.values():
+            upstream.sweep(now)
+        shortest = min(settings.head_timeout, settings.body_timeout, settings.idle_timeout, settings.answer_timeout)
+        self._sweeper = self.loop.call_later(min(1.0, shortest / 4), self._sweep)
+
+    # -- the route -------------------------------------------------------------------------------------------
+
+    @property
+    def side(self) -> str:
+        """Where reads go now: `source` or `target`."""
+        return self._active.side
+
+    @property
+    def holding(self) -> bool:
+        """Whether writes wait."""
+        return self.route is Route.HOLD
+
+    @property
+    def in_flight_writes(self) -> int:
+        """Writes that were let through and whose outcome is not recorded yet."""
+        return sum(self._in_flight.values())
+
+    async def switch(self, route: Route) -> int:
+        """Changes the route for all later requests; returns the new epoch.
+
+        Raises GatewayError within a hold (see `release`), and when there is no target to switch to.
+        """
+        if route is Route.HOLD:
+            return await self.hold()
+        if self.holding:
+            msg = "the route cannot be switched while writes are held"
+            raise GatewayError(msg, "Release the hold.")
+        self._check(route)
+        return self._set(route)
+
+    async def hold(self, max_hold: float | None = None) -> int:
+        """Lets writes wait from now on, at most this many seconds; returns the new epoch.
+
+        When the time has passed, or too many wait, they are let go on to the side that was active before, and
+        `stats.holds_expired` counts it. Raises GatewayError when writes are held already.
+        """
+        if self.holding:
+            msg = "writes are held already"
+            raise GatewayError(msg, "Release the hold that is there.")
+        settings = self.settings
+        self._hold = Hold(settings.max_held_requests, settings.max_held_bytes)
+        epoch = self._set(Route.HOLD)
+        seconds = settings.max_hold if max_hold is None else max_hold
+        self._alarm = self.loop.call_later(seconds, self._expire_hold, epoch, "time")
+        return epoch
+
+    def claim(self, epoch: int) -> None:
+        """Takes the hold of this epoch over: from now on it only ends by `release`.
+
+        For the moment in which a switch is recorded, when giving up by itself would split the two sides. Raises
+        GatewayError when the hold is over.
+        """
+        if not self.holding or epoch != self.epoch:
+            raise _hold_is_over()
+        self._claimed = epoch
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    async def release(self, route: Route, *, epoch: int | None = None) -> int:
+        """Lets the held writes go on by this route, in the order of their arrival; returns the new epoch.
+
+        Give the epoch of your own hold to be sure that it is still that one. Raises GatewayError when the hold is
+        over, and then everything went to the old side.
+        """
+        if not self.holding or (epoch is not None and epoch != self.epoch):
+            raise _hold_is_over()
+        self._check(route)
+        return self._end_hold(route)
+
+    async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109  (the answer says whether it passed)
+        """Waits until no write of an earlier epoch is in flight; False when the time has passed before that."""
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        self._drain_waiters.append(waiter)
+        self._wake_drained()
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            if waiter in self._drain_waiters:
+                self._drain_waiters.remove(waiter)
+        return True
+
+    def mark_complete(self) -> None:
+        """A full sweep has found everything that had passed without a record."""
+        self.incomplete = False
+
+    def _check(self, route: Route) -> None:
+        if route is Route.HOLD or route.side not in self._upstreams:
+            msg = f"there is nothing behind the route {route.value}"
+            raise GatewayError(msg, "Give the gateway the address of its target.")
+
+    def _set(self, route: Route) -> int:
+        self.route = route
+        if route is not Route.HOLD:
+            self._active = route
+        self.epoch += 1
+        self.stats.epoch = self.epoch
+        log.info("route_switched", route=route.value, side=self.side, epoch=self.epoch)
+        return self.epoch
+
+    def _end_hold(self, route: Route) -> int:
+        hold, self._hold = self._hold, None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        epoch = self._set(route)
+        if hold is not None:
+            hold.release()
+            self.stats.held_now = 0
+            self.stats.longest_hold_ms = max(self.stats.longest_hold_ms, hold.longest * 1e3)
+        return epoch
+
+    def _expire_hold(self, epoch: int, why: str) -> None:
+        if self.holding and self.epoch == epoch != self._claimed:
+            self.stats.holds_expired += 1
+            log.warning("hold_expired", why=why, held=len(self._hold or ()), side=self.side)
+            self._end_hold(self._active)
+
+    # -- for the connections ---------------------------------------------------------------------------------
+
+    def begin(self, client: ClientConnection, request: RequestHead) -> Relay | Recorded:
+        """The way of one request."""
+        return exchange_for(self, client, request)
+
+    @property
+    def upstream(self) -> Upstream:
+        """The side that is active now."""
+        return self._upstreams[self._active.side]
+
+    def upstream_of(self, route: Route) -> Upstream:
+        """The side of a route."""
+        return self._upstreams[route.side]
+
+    def enter(self) -> Ticket:
+        """A write is let through."""
+        ticket = Ticket(self.epoch, self._active)
+        self._in_flight[self.epoch] = self._in_flight.get(self.epoch, 0) + 1
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Its outcome is recorded (or none is needed)."""
+        left = self._in_flight[ticket.epoch] - 1
+        if left:
+            self._in_flight[ticket.epoch] = left
+            return
+        del self._in_flight[ticket.epoch]
+        self._wake_drained()
+
+    def _wake_drained(self) -> None:
+        if self._drain_waiters and not any(epoch < self.epoch for epoch in self._in_flight):
+            for waiter in self._drain_waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def wait(self, callback: Callable[[], object], size: int) -> None:
+        """Calls back when the hold is released."""
+        if self._hold is None:
+            callback()
+            return
+        self.stats.held_total += 1
+        self.stats.held_now += 1
+        if not self._hold.enter(callback, size):
+            # not from here: who waits last has to be waiting before it is let go
+            self.loop.call_soon(self._expire_hold, self.epoch, "too many")
+
+    def missed(self, error: JournalError) -> None:
+        """A write was not recorded."""
+        self.stats.not_captured_total += 1
+        if not self.incomplete:
+            log.error("journal_incomplete", error=str(error))
+        self.incomplete = True
+
+    def identified(self, token: str) -> asyncio.Task[Caller | None] | None:
+        """Begins to find out whose token it is."""
+        return self.spawn(self.caller(token)) if self._identify is not None else None
+
+    async def caller(self, token: str) -> Caller | None:
+        """Whose token it is, as far as that can be found out."""
+        if self._identify is None or not token:
+            return None
+        try:
+            return await self._identify(token)
+        except Exception as error:  # noqa: BLE001  (somebody else's code; not knowing the caller is harmless)
+            log.warning("caller_unknown", error=type(error).__name__)
+            return None
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task that stop() waits for."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def client_came(self, client: ClientConnection) -> None:
+        """A connection was accepted."""
+        self._clients.add(client)
+        self.stats.connections += 1
+
+    def client_left(self, client: ClientConnection) -> None:
+        """A connection is closed."""
+        self._clients.discard(client)
+        if not self._clients:
+            self._all_left.set()
+
+
+def _hold_is_over() -> GatewayError:
+    return GatewayError(
+        "the hold is over: its time had passed and the writes went on to the old side",
+        "Repeat the step; nothing was lost.",
+    )

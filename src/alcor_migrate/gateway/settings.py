@@ -1,0 +1,120 @@
+"""What an operator can choose about the gateway."""
+
+from __future__ import annotations
+
+import enum
+import ssl
+from urllib.parse import urlsplit
+
+import msgspec
+
+from alcor_migrate.errors import ConfigError
+
+_MIB = 1024 * 1024
+
+
+class Policy(enum.Enum):
+    """What happens to writes when the journal cannot be written."""
+
+    FAIL_OPEN = "fail_open"
+    """They pass on without a record; the journal is incomplete from then on."""
+    FAIL_CLOSED = "fail_closed"
+    """They are answered 503 with Retry-After."""
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses, limits (bytes) and patience (seconds) of one gateway."""
+
+    listen: str
+    source: str
+    target: str | None = None
+    policy: Policy = Policy.FAIL_CLOSED
+    certificate: str | None = None
+    key: str | None = None
+    upstream_ca: str | None = None
+    max_head: int = 64 * 1024
+    max_body: int = 32 * _MIB
+    """Of a write that is recorded or held; others are streamed."""
+    max_answer: int = 32 * _MIB
+    """Of a recorded write; a longer answer is recorded as truncated and streamed after that."""
+    head_timeout: float = 10.0
+    body_timeout: float = 60.0
+    """Longest silence within a request's body, or of a client that does not take its answer."""
+    idle_timeout: float = 75.0
+    connect_timeout: float = 5.0
+    answer_timeout: float = 300.0
+    """Longest silence of an upstream that owes an answer."""
+    upstream_idle: float = 30.0
+    """How long an upstream connection is kept for reads."""
+    upstream_idle_for_writes: float = 2.0
+    """A write only uses a connection that was in use this short a time ago, or a new one: it is never sent twice,
+    so it must not meet a connection that the other end is about to close."""
+    max_upstream_connections: int = 1024
+    intent_patience: float = 5.0
+    """How long a write waits for its intent to be durable before the journal counts as stalled for it."""
+    outcome_patience: float = 5.0
+    """How long an answer waits for its outcome to be durable when the journal stalls after the write was sent."""
+    max_hold: float = 3.0
+    max_held_requests: int = 2000
+    max_held_bytes: int = 64 * _MIB
+    retry_after: int = 2
+    stop_grace: float = 10.0
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to connect, and how."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def authority(self) -> str:
+        """The form of a Host field."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def upstream_address(url: str) -> Address:
+    """Reads `http://host:port`. Raises ConfigError; a path is refused, because paths are forwarded untouched."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        msg = f"{url!r} is not the address of an API server"
+        raise ConfigError(msg, "Give it as http://host:port or https://host:port, without a path.")
+    tls = parts.scheme == "https"
+    return Address(parts.hostname, port or (443 if tls else 80), tls)
+
+
+def listen_address(text: str) -> Address:
+    """Reads `host:port` or `[v6]:port`. Raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004  (the last port)
+        msg = f"{text!r} is not an address to listen on"
+        raise ConfigError(msg, "Give it as host:port, for example 0.0.0.0:9696 or [::]:9696.")
+    return Address(host.strip("[]"), int(port))
+
+
+def server_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    """TLS towards the clients, where a certificate is given. Raises ConfigError."""
+    if settings.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        msg = f"the certificate {settings.certificate} cannot be used: {error}"
+        raise ConfigError(msg) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context(settings: GatewaySettings) -> ssl.SSLContext:
+    """TLS towards the upstreams. Raises ConfigError."""
+    try:
+        return ssl.create_default_context(cafile=settings.upstream_ca)
+    except (OSError, ssl.SSLError) as error:
+        msg = f"the certificates in {settings.upstream_ca} cannot be used: {error}"
+        raise ConfigError(msg) from error

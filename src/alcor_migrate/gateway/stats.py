@@ -1,0 +1,42 @@
+"""Counters of the gateway; durations are seconds unless the name says otherwise."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the latency histogram's buckets; one more bucket holds what took longer."""
+
+
+class Stats(msgspec.Struct, kw_only=True):
+    """What happened since the gateway was made."""
+
+    requests: dict[tuple[str, str, int], int] = {}
+    """By route, method and status; status 0 where the client was gone or the connection was cut."""
+    latency: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    """Requests by the time to their whole answer, without the time held; see BOUNDS."""
+    latency_total: float = 0.0
+    connections: int = 0
+    epoch: int = 0
+    captured_total: int = 0
+    unknown_total: int = 0
+    not_sent_total: int = 0
+    not_captured_total: int = 0
+    """Writes passed on without a record because the journal was stalled and the policy is fail_open."""
+    answered_late_total: int = 0
+    """Writes answered before their outcome was durable because the journal stalled after they were sent."""
+    retried_reads_total: int = 0
+    refused_total: int = 0
+    held_now: int = 0
+    held_total: int = 0
+    longest_hold_ms: float = 0.0
+    holds_expired: int = 0
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts one request."""
+        key = (route, method, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+        self.latency[bisect_left(BOUNDS, seconds)] += 1
+        self.latency_total += seconds

@@ -1,0 +1,378 @@
+"""Connections to one side: a pool that is kept alive, and the reading of answers.
+
+Decides nothing about routes and repeats nothing by itself: who sent a request is told what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, cast
+
+import structlog
+
+from alcor_migrate.gateway import http1
+from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, OpenBody, ResponseHead
+
+if TYPE_CHECKING:
+    import ssl
+
+    from alcor_migrate.gateway.settings import Address, GatewaySettings
+
+log = structlog.get_logger(__name__)
+
+_MAX_ANSWER_HEAD = 256 * 1024
+
+
+class Lost(enum.Enum):
+    """Why there is no (whole) answer."""
+
+    REFUSED = "refused"
+    """There was no connection, so nothing was sent."""
+    BROKEN = "connection lost"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed answer"
+
+
+class Sender(Protocol):
+    """Who asked. Everything is called from the event loop; nothing after `answer_end` or `answer_lost`."""
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """A connection is yours: send on it, or release it."""
+
+    def informed(self, head: ResponseHead) -> None:
+        """An interim answer (1xx)."""
+
+    def answered(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
+        """The head of the answer and what came with it. When it is complete nothing more follows."""
+
+    def answer_data(self, payload: bytes) -> None:
+        """More of the body."""
+
+    def answer_end(self, trailers: bytes) -> None:
+        """The answer is complete."""
+
+    def answer_lost(self, lost: Lost) -> None:
+        """There will be no more of it. After REFUSED nothing was sent."""
+
+    def upstream_full(self) -> None:
+        """Send no more of the request's body for now."""
+
+    def upstream_drained(self) -> None:
+        """Go on sending."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection; serves one request at a time. Its callbacks are those of asyncio.Protocol."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_head",
+        "_loop",
+        "_scanned",
+        "_sender",
+        "_server",
+        "_to_head",
+        "_transport",
+        "deadline",
+        "idle_since",
+        "request_complete",
+        "used",
+    )
+
+    def __init__(self, server: Upstream) -> None:
+        self._server = server
+        self._loop = server.loop
+        self._transport: asyncio.Transport | None = None
+        self._sender: Sender | None = None
+        self._buffer = b""
+        self._scanned = 0
+        self._head: ResponseHead | None = None
+        self._body: FixedBody | ChunkedBody | OpenBody | None = None
+        self._to_head = False
+        self.request_complete = True
+        self.used = False
+        """Whether it has carried an answer before, so that its end may be the other side's idle limit."""
+        self.idle_since = 0.0
+        self.deadline = float("inf")
+
+    # -- for the sender --------------------------------------------------------------------------------------
+
+    def send(self, sender: Sender, data: bytes, *, to_head: bool, complete: bool) -> None:
+        """Sends a request's head (and body, when complete); the sender hears of the answer."""
+        self._sender = sender
+        self._to_head = to_head
+        self.request_complete = complete
+        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        transport = self._transport
+        if transport is None:
+            self._lose(Lost.REFUSED)
+        else:
+            transport.write(data)
+
+    def send_body(self, data: bytes, *, complete: bool) -> None:
+        """Sends more of the request."""
+        self.request_complete = complete
+        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """The sender cannot take more of the answer for now."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self.deadline = float("inf")
+
+    def resume(self) -> None:
+        """It can again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self.deadline = self._loop.time() + self._server.settings.answer_timeout
+
+    def abandon(self) -> None:
+        """The sender is no longer interested; the connection is of no more use."""
+        self._sender = None
+        self._discard()
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  (asyncio's)
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.made(self)
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102  (asyncio's)
+        sender = self._sender
+        if sender is None:
+            # nobody asked for anything: whatever this is, it would be taken for the next answer
+            self._discard()
+            return
+        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        try:
+            body = self._body
+            if body is None:
+                self._read_head(sender, self._buffer + data if self._buffer else data)
+                return
+            payload, rest, done = body.feed(data)
+        except BadMessage as bad:
+            log.warning("upstream_answer_malformed", upstream=self._server.name, reason=bad.reason)
+            self._lose(Lost.MALFORMED)
+            return
+        if done:
+            self._complete(reusable=not rest)
+            if payload:
+                sender.answer_data(payload)
+            sender.answer_end(body.trailers)
+        elif payload:
+            sender.answer_data(payload)
+
+    def _read_head(self, sender: Sender, data: bytes) -> None:
+        while True:
+            end = http1.find_head(data, self._scanned)
+            if not end:
+                if len(data) > _MAX_ANSWER_HEAD:
+                    msg = "the answer's head is too long"
+                    raise BadMessage(msg, 502)
+                self._buffer, self._scanned = data, len(data)
+                return
+            head = http1.parse_response_head(data[:end], to_head=self._to_head)
+            self._buffer, self._scanned = b"", 0
+            data = data[end:]
+            if head.status >= 200:  # noqa: PLR2004  (final)
+                break
+            if head.status == 101:  # noqa: PLR2004  (Switching Protocols was never asked for)
+                msg = "the upstream changed the protocol"
+                raise BadMessage(msg, 502)
+            sender.informed(head)
+        self._head = head
+        if head.length is not None:
+            size = len(data)
+            if size >= head.length:
+                self._complete(reusable=size == head.length)
+                sender.answered(head, data if size == head.length else data[: head.length], complete=True)
+                return
+            self._body = FixedBody(head.length - size)
+            sender.answered(head, data, complete=False)
+            return
+        body = self._body = ChunkedBody() if head.chunked else OpenBody()
+        payload, rest, done = body.feed(data)
+        if done and not body.trailers:
+            self._complete(reusable=not rest)
+            sender.answered(head, payload, complete=True)
+            return
+        sender.answered(head, payload, complete=False)
+        if done:
+            self._complete(reusable=not rest)
+            sender.answer_end(body.trailers)
+
+    def eof_received(self) -> bool:  # noqa: D102  (asyncio's)
+        # the rest is for connection_lost, which follows
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102  (asyncio's)
+        self._transport = None
+        self._server.gone(self)
+        sender = self._sender
+        if sender is None:
+            return
+        if exc is None and isinstance(self._body, OpenBody):
+            self._sender = None
+            sender.answer_end(b"")
+        else:
+            self._lose(Lost.BROKEN)
+
+    def pause_writing(self) -> None:  # noqa: D102  (asyncio's)
+        if self._sender is not None:
+            self._sender.upstream_full()
+
+    def resume_writing(self) -> None:  # noqa: D102  (asyncio's)
+        if self._sender is not None:
+            self._sender.upstream_drained()
+
+    # -- ends ------------------------------------------------------------------------------------------------
+
+    def _complete(self, *, reusable: bool) -> None:
+        """Back to the pool before the sender hears of it, so that its next request finds the connection."""
+        head = self._head
+        self._sender = None
+        self._head = None
+        self._body = None
+        self.used = True
+        if reusable and self.request_complete and head is not None and head.keep_alive:
+            self.deadline = float("inf")
+            self._server.release(self)
+        else:
+            self._discard()
+
+    def _lose(self, lost: Lost) -> None:
+        sender, self._sender = self._sender, None
+        self._discard()
+        if sender is not None:
+            sender.answer_lost(lost)
+
+    def _discard(self) -> None:
+        self.deadline = float("inf")
+        self._server.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self._lose(Lost.TIMEOUT)
+
+    def close(self) -> None:
+        """Ends an idle connection."""
+        self._server.forget(self)
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Upstream:
+    """One side's API server and its connections."""
+
+    def __init__(self, address: Address, settings: GatewaySettings, tls: ssl.SSLContext | None) -> None:
+        self.address = address
+        self.name = address.authority
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self._tls = tls if address.tls else None
+        self._idle: list[UpstreamConnection] = []
+        self._connections: set[UpstreamConnection] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._waiting: deque[Sender] = deque()
+        self._empty = asyncio.Event()
+
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    def acquire(self, sender: Sender, *, max_idle: float | None = None) -> None:
+        """Gives the sender a connection, at once where one is idle for less than `max_idle` (0: a new one)."""
+        youngest = self.loop.time() - (self.settings.upstream_idle if max_idle is None else max_idle)
+        # the last one released is the youngest, so when it is too old all are
+        if self._idle and self._idle[-1].idle_since > youngest:
+            sender.connected(self._idle.pop())
+        elif len(self._connections) + len(self._connecting) < self.settings.max_upstream_connections:
+            self._connect(sender)
+        elif self._idle:
+            # old ones make room
+            self._idle.pop(0).close()
+            self._connect(sender)
+        else:
+            self._waiting.append(sender)
+
+    def withdraw(self, sender: Sender) -> None:
+        """The sender wants no connection any more."""
+        if sender in self._waiting:
+            self._waiting.remove(sender)
+
+    def _connect(self, sender: Sender) -> None:
+        task = self.loop.create_task(self._connected(sender))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connected(self, sender: Sender) -> None:
+        address = self.address
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                _, connection = await self.loop.create_connection(
+                    lambda: UpstreamConnection(self),
+                    address.host,
+                    address.port,
+                    ssl=self._tls,
+                    server_hostname=address.host if self._tls else None,
+                )
+        except (OSError, TimeoutError) as error:
+            log.warning("upstream_refused", upstream=self.name, error=str(error) or type(error).__name__)
+            sender.answer_lost(Lost.REFUSED)
+        except asyncio.CancelledError:
+            sender.answer_lost(Lost.REFUSED)
+            raise
+        else:
+            sender.connected(connection)
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """The connection is free again."""
+        if self._waiting:
+            self._waiting.popleft().connected(connection)
+        else:
+            connection.idle_since = self.loop.time()
+            self._idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """The connection must not be used again."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def made(self, connection: UpstreamConnection) -> None:
+        """The connection is open."""
+        self._connections.add(connection)
+
+    def gone(self, connection: UpstreamConnection) -> None:
+        """The connection is closed."""
+        self._connections.discard(connection)
+        self.forget(connection)
+        if self._waiting:
+            self._connect(self._waiting.popleft())
+        if not self._connections:
+            self._empty.set()
+
+    def sweep(self, now: float) -> None:
+        """Ends what is overdue."""
+        for connection in [c for c in self._connections if c.deadline < now]:
+            connection.expire()
+        while self._idle and self._idle[0].idle_since < now - self.settings.upstream_idle:
+            self._idle.pop(0).close()
+
+    async def close(self) -> None:
+        """Ends every connection; senders hear that theirs is lost."""
+        for task in list(self._connecting):
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.expire()
+        if self._connections:
+            self._empty.clear()
+            await self._empty.wait()

@@ -1,0 +1,225 @@
+"""Switching, holding, draining, releasing."""
+
+import asyncio
+
+import pytest
+from gateway_harness import answer, eventually
+
+from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway import Route
+
+
+async def test_a_switch_moves_reads_and_writes_at_once(gateway, client, journal):
+    assert (await client.ask("GET", "/"))[2] == b"source"
+    assert await gateway.switch(Route.CAPTURE) == 1
+    assert (await client.ask("POST", "/", b"{}"))[2] == b"source"
+    assert await gateway.switch(Route.TARGET) == 2
+    assert (await client.ask("GET", "/"))[2] == b"target"
+    assert (await client.ask("POST", "/", b"{}"))[2] == b"target"
+    assert [e.intent.side for e in await journal.read(after=0)] == ["source", "target"]
+    assert (gateway.side, gateway.stats.epoch) == ("target", 2)
+
+
+async def test_what_is_held_waits_and_goes_on_to_the_new_side_in_order(gateway, connect, source, journal):
+    await gateway.switch(Route.CAPTURE)
+    epoch = await gateway.hold(5)
+    asking = []
+    for number in range(20):
+        client = await connect(gateway)
+        asking.append(asyncio.create_task(client.ask("POST", f"/v2.0/ports?{number}", b"{}")))
+        await eventually(lambda number=number: gateway.stats.held_now == number + 1)
+    reader = await connect(gateway)
+    assert (await reader.ask("GET", "/v2.0/ports"))[2] == b"source"
+    assert await gateway.drained(1)
+    assert (await journal.counts()).intents == 0
+    await gateway.release(Route.TARGET, epoch=epoch)
+    answers = await asyncio.gather(*asking)
+    assert {body for _, _, body in answers} == {b"target"}
+    recorded = await journal.unsettled(before=float("inf"))
+    assert recorded == []
+    by_seq = sorted(await journal.read(after=0), key=lambda e: e.seq)
+    assert [e.intent.path for e in by_seq] == [f"/v2.0/ports?{n}" for n in range(20)]
+    assert (gateway.stats.held_now, gateway.stats.held_total) == (0, 20)
+    assert gateway.stats.longest_hold_ms > 0
+    assert gateway.stats.holds_expired == 0
+    assert [s for s in source.seen if s.line.startswith("POST")] == []
+
+
+@pytest.mark.parametrize("before", [Route.PASS, Route.CAPTURE, Route.TARGET])
+async def test_a_hold_that_nobody_ends_goes_on_to_the_old_side(gateway, client, before):
+    await gateway.switch(before)
+    epoch = await gateway.hold(0.05)
+    status, _, body = await client.ask("POST", "/v2.0/ports", b"{}")
+    assert (status, body) == (200, before.side.encode())
+    assert gateway.route is before
+    assert gateway.stats.holds_expired == 1
+    with pytest.raises(GatewayError, match="the hold is over"):
+        await gateway.release(Route.TARGET, epoch=epoch)
+    assert gateway.route is before
+
+
+async def test_a_hold_of_somebody_else_is_not_released(gateway):
+    first = await gateway.hold(5)
+    await gateway.release(Route.PASS, epoch=first)
+    second = await gateway.hold(5)
+    with pytest.raises(GatewayError, match="the hold is over"):
+        await gateway.release(Route.TARGET, epoch=first)
+    assert gateway.holding
+    await gateway.release(Route.PASS, epoch=second)
+
+
+async def test_a_full_room_goes_on_to_the_old_side(make_gateway, connect):
+    gateway = await make_gateway(max_held_requests=3)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(30)
+    clients = [await connect(gateway) for _ in range(4)]
+    answers = await asyncio.gather(*(c.ask("POST", "/", b"{}") for c in clients))
+    assert {body for _, _, body in answers} == {b"source"}
+    assert gateway.route is Route.CAPTURE
+    assert gateway.stats.holds_expired == 1
+
+
+async def test_held_bytes_are_bounded(make_gateway, connect):
+    gateway = await make_gateway(max_held_bytes=1000)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(30)
+    client = await connect(gateway)
+    assert (await client.ask("POST", "/", b"x" * 1001))[2] == b"source"
+    assert gateway.stats.holds_expired == 1
+
+
+async def test_drained_waits_for_the_old_side_only(gateway, connect, source):
+    go = asyncio.Event()
+
+    async def slow(*_):
+        await go.wait()
+        return answer(b"source")
+
+    source.script = slow
+    await gateway.switch(Route.CAPTURE)
+    client = await connect(gateway)
+    asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+    await eventually(lambda: gateway.in_flight_writes == 1)
+    await gateway.hold(5)
+    assert not await gateway.drained(0.05)
+    other = await connect(gateway)
+    held = asyncio.create_task(other.ask("POST", "/", b"{}"))
+    await eventually(lambda: gateway.stats.held_now == 1)
+    go.set()
+    assert await gateway.drained(1)
+    assert (await asking)[2] == b"source"
+    await gateway.release(Route.TARGET)
+    assert (await held)[2] == b"target"
+
+
+async def test_a_read_that_began_before_a_switch_ends_where_it_began(gateway, client, source):
+    go = asyncio.Event()
+
+    async def slow(_seen, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsou")
+        await go.wait()
+        return b"rce"
+
+    source.script = slow
+    asking = asyncio.create_task(client.ask("GET", "/"))
+    await eventually(lambda: source.seen)
+    await gateway.switch(Route.TARGET)
+    go.set()
+    assert (await asking)[2] == b"source"
+    assert (await client.ask("GET", "/"))[2] == b"target"
+
+
+async def test_gets_that_write_are_held(gateway, connect):
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    paths = ["/v2.0/auto-allocated-topology/p", "/v2.0/security-groups"]
+    clients = [await connect(gateway) for _ in paths]
+    asking = [asyncio.create_task(c.ask("GET", p)) for c, p in zip(clients, paths, strict=True)]
+    await eventually(lambda: gateway.stats.held_now == 2)
+    await gateway.release(Route.TARGET)
+    assert {body for _, _, body in await asyncio.gather(*asking)} == {b"target"}
+
+
+async def test_a_held_write_whose_client_is_gone_is_not_made(gateway, connect, source, target, journal):
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    client = await connect(gateway)
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    await eventually(lambda: gateway.stats.held_now == 1)
+    client.reset()
+    await asyncio.sleep(0.02)
+    await gateway.release(Route.TARGET)
+    await eventually(lambda: gateway.stats.requests)
+    assert target.seen == source.seen == []
+    assert (await journal.counts()).intents == 0
+
+
+async def test_a_held_client_that_has_only_finished_sending_is_answered(gateway, client):
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    client.writer.write_eof()
+    await eventually(lambda: gateway.stats.held_now == 1)
+    await asyncio.sleep(0.02)
+    await gateway.release(Route.TARGET)
+    assert (await client.answer())[2] == b"target"
+    assert await client.rest() == b""
+
+
+async def test_switching_and_holding_twice_are_refused(make_gateway, gateway):
+    await gateway.hold(5)
+    with pytest.raises(GatewayError, match="held already"):
+        await gateway.hold(5)
+    with pytest.raises(GatewayError, match="while writes are held"):
+        await gateway.switch(Route.TARGET)
+    with pytest.raises(GatewayError, match="nothing behind"):
+        await gateway.release(Route.HOLD)
+    await gateway.release(Route.PASS)
+    with pytest.raises(GatewayError, match="the hold is over"):
+        await gateway.release(Route.PASS)
+    alone = await make_gateway(target=None)
+    with pytest.raises(GatewayError, match="nothing behind"):
+        await alone.switch(Route.TARGET)
+
+
+async def test_flipping_under_load_fails_nothing_and_serves_the_right_side(gateway, connect, journal):
+    """Each writer checks that it is served by a side that was active at some time during its request."""
+    await gateway.switch(Route.CAPTURE)
+    ended = False
+    served = {b"source": 0, b"target": 0}
+
+    async def write(number):
+        client = await connect(gateway)
+        while not ended:
+            before, epoch = gateway.side, gateway.epoch
+            method = "POST" if number % 2 else "GET"
+            status, _, body = await client.ask(method, f"/v2.0/ports?{number}", b"{}" if number % 2 else b"")
+            assert status == 200
+            served[body] += 1
+            if gateway.epoch == epoch and not gateway.holding:
+                assert body.decode() == before
+
+    writers = [asyncio.create_task(write(n)) for n in range(8)]
+    for flip in range(60):
+        epoch = await gateway.hold(3)
+        assert await gateway.drained(3)
+        await gateway.release(Route.CAPTURE if flip % 2 else Route.TARGET, epoch=epoch)
+        await asyncio.sleep(0.01)
+    ended = True
+    await asyncio.gather(*writers)
+    assert min(served.values()) > 20
+    assert gateway.stats.holds_expired == 0
+    counts = await journal.counts()
+    assert counts.unknown == counts.unsettled == 0
+
+
+async def test_stopping_in_a_hold_loses_no_held_write(make_gateway, connect):
+    gateway = await make_gateway()
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(30)
+    client = await connect(gateway)
+    asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+    await eventually(lambda: gateway.stats.held_now == 1)
+    await gateway.stop()
+    status, head, body = await asking
+    assert (status, body, b"Connection: close" in head) == (200, b"source", True)
