@@ -98,7 +98,7 @@ async def assess(settings: Settings) -> Assessment:
         malformed: list[str] = []
         started = time.monotonic()
         for of in load_order():
-            async for page in source.list(of, settings.engine.page_size):
+            async for page in source.pages(of, settings.engine.page_size):
                 for found in page:
                     project = str(found.get("project_id") or "")
                     key = (names.get(project, project or "(no project)"), of.plural)

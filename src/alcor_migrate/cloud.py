@@ -10,22 +10,15 @@ import hashlib
 import time
 from typing import Any
 
-import msgspec
 import openstack.config
 from keystoneauth1 import exceptions as keystone_errors
 from openstack import exceptions as sdk_errors
 
 from alcor_migrate.errors import CloudNotFound, CloudRefused, CloudUnreachable
+from alcor_migrate.gateway import Caller
 
 _CALLERS = 10_000
 """How many callers are remembered; a cloud has far fewer live tokens than this."""
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who a token belongs to."""
-
-    project_id: str | None
-    user_id: str | None
 
 
 class Cloud:

@@ -116,7 +116,7 @@ async def _cutover(migration: Migration, arguments: dict[str, Any]) -> Any:
 
 
 async def _gates(migration: Migration, arguments: dict[str, Any]) -> Any:
-    return msgspec.to_builtins(await migration.look_ahead(arguments["verb"]))
+    return msgspec.to_builtins(await migration.look_ahead(arguments["of"]))
 
 
 async def _reverse(migration: Migration, arguments: dict[str, Any]) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from alcor_model import digest
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -42,6 +44,15 @@ class Change(msgspec.Struct, frozen=True):
     id: str
     old: Json | None
     new: Json | None
+    given: bool = False
+    """Whether only what a client can give is compared, because the passive side fills in the rest by itself."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two sides hold the object differently."""
+        if self.old is None or self.new is None:
+            return self.old is not self.new
+        return digest(self.of, self.old, given=self.given) != digest(self.of, self.new, given=self.given)
 
     @property
     def key(self) -> Key:
@@ -64,8 +75,10 @@ class Side(Protocol):
 
     name: str
     """`source` or `target`."""
+    keeps_everything: bool
+    """Whether it holds objects exactly as given, also their times and revision numbers."""
 
-    def list(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+    def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """Everything there is of a resource, in pages; an object is given once."""
         ...
 

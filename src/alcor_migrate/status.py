@@ -31,6 +31,7 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
     held: int
     longest_hold_ms: float
     requests: dict[str, int]
+    """By `route method status`."""
     captured: int
 
 

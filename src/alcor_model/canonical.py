@@ -34,13 +34,18 @@ class Difference(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.ours!r} ≠ {self.theirs!r}"
 
 
-def canonical(of: Resource, neutron: Json) -> Json:
-    """The normal form of an object in Neutron's form: sorted keys, nothing unset, nothing derived."""
+def canonical(of: Resource, neutron: Json, *, given: bool = False) -> Json:
+    """The normal form of an object in Neutron's form: sorted keys, nothing unset, nothing derived.
+
+    With `given` only what a client can give is left: not what Neutron fills in by itself (states, times, revision
+    numbers), and not what nobody declared. That is what Neutron can be brought to hold.
+    """
     shapes = _shapes(of)
     left_out = _left_out(of)
+    kept = _given(of) if given else None
     result: Json = {}
     for name in sorted(neutron):
-        if name in left_out:
+        if name in left_out or (kept is not None and name not in kept):
             continue
         value = _normal(neutron[name], shapes.get(name, Shape.PLAIN))
         if value is not None:
@@ -48,14 +53,14 @@ def canonical(of: Resource, neutron: Json) -> Json:
     return result
 
 
-def digest(of: Resource, neutron: Json) -> bytes:
+def digest(of: Resource, neutron: Json, *, given: bool = False) -> bytes:
     """16 bytes that are equal exactly when the canonical forms are (BLAKE2b)."""
-    return hashlib.blake2b(_encode(canonical(of, neutron)), digest_size=16).digest()
+    return hashlib.blake2b(_encode(canonical(of, neutron, given=given)), digest_size=16).digest()
 
 
-def differences(of: Resource, ours: Json, theirs: Json) -> list[Difference]:
+def differences(of: Resource, ours: Json, theirs: Json, *, given: bool = False) -> list[Difference]:
     """The fields in which two objects differ, by name; empty when they are equal."""
-    left, right = canonical(of, ours), canonical(of, theirs)
+    left, right = canonical(of, ours, given=given), canonical(of, theirs, given=given)
     return [
         Difference(name, left.get(name), right.get(name))
         for name in sorted(left.keys() | right.keys())
@@ -66,6 +71,11 @@ def differences(of: Resource, ours: Json, theirs: Json) -> list[Difference]:
 @cache
 def _shapes(of: Resource) -> Mapping[str, Shape]:
     return {f.neutron: f.shape for f in of.fields}
+
+
+@cache
+def _given(of: Resource) -> frozenset[str]:
+    return frozenset(f.neutron for f in of.fields if not f.computed)
 
 
 @cache

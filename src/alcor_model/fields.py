@@ -48,7 +48,7 @@ class Shape(Enum):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a resource.
 
-    `reason` says why a field is derived, or why it is not compared (`compared=False`).
+    `reason` says why a field is derived, and so not compared.
     `forward` and `backward` are inverse functions, and only a CONVERTED field has them.
     """
 
@@ -58,6 +58,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[type, ...] = ()
     shape: Shape = Shape.PLAIN
     compared: bool = True
+    computed: bool = False
+    """Neutron fills it in by itself, so nobody can give it on the way back."""
     reason: str = ""
     forward: Callable[[Any], Any] | None = None
     backward: Callable[[Any], Any] | None = None
@@ -113,6 +115,6 @@ def derived(name: str, reason: str) -> Field:
     return Field(neutron=name, kind=Kind.DERIVED, compared=False, reason=reason)
 
 
-def not_compared(field: Field, reason: str) -> Field:
-    """The same field, left out of comparisons for a stated reason."""
-    return msgspec.structs.replace(field, compared=False, reason=reason)
+def computed(field: Field) -> Field:
+    """The same field, marked as one that Neutron fills in by itself."""
+    return msgspec.structs.replace(field, computed=True)

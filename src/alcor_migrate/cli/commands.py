@@ -14,7 +14,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 import structlog
@@ -194,7 +194,7 @@ async def _watch(state_dir: str, interval: float, *, once: bool) -> None:
 
 def _hand_over(verb: str, *, dry_run: bool, as_json: bool) -> None:
     if dry_run:
-        gates, now = _call("gates", verb=verb), _call("status")
+        gates, now = _call("gates", of=verb), _call("status")
         if as_json:
             _print_json({"gates": gates, "state": now["state"]})
         else:
@@ -229,7 +229,7 @@ def _do(work: Coroutine[Any, Any, Any], runner: Any = asyncio.run) -> Any:
         raise typer.Exit(130) from None
 
 
-def _complain(error: AlcorError) -> Any:
+def _complain(error: AlcorError) -> NoReturn:
     _err.print(f"[bold red]Error:[/] {screens.plain(error.message)}", soft_wrap=True)
     if error.next_step:
         _err.print(f"[bold]Next:[/] {screens.plain(error.next_step)}", soft_wrap=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from alcor_migrate.side import Change, Key, Query
-from alcor_model import RESOURCES, Resource, digest, resource
+from alcor_model import RESOURCES, Resource, resource
 
 _SERVER_ERROR = 500
 _SUCCESS = range(200, 300)
@@ -68,9 +68,7 @@ def touched(method: str, path: str, status: int, request: Any, answer: Any, proj
 def consequences(change: Change) -> Touched:
     """Which other objects a change of this one may have changed with it."""
     of, old, new = change.of, change.old, change.new
-    if old is None and new is None:
-        return Touched()
-    if old is not None and new is not None and digest(of, old) == digest(of, new):
+    if not change.differs:
         return Touched()
     keys: set[Key] = set()
     queries: set[Query] = set(_owned(of, change.id))

@@ -14,23 +14,22 @@ if TYPE_CHECKING:
     from alcor_migrate.side import Side
 
 
-async def digests(side: Side, of: Resource, page_size: int) -> dict[str, bytes]:
+async def digests(side: Side, of: Resource, page_size: int, *, given: bool) -> dict[str, bytes]:
     """The digest of every object of a resource on one side, by id."""
-    return {o["id"]: digest(of, o) async for page in side.list(of, page_size) for o in page}
+    return {o["id"]: digest(of, o, given=given) async for page in side.pages(of, page_size) for o in page}
 
 
 async def differing(
-    active: Side,
-    passive: Side,
-    of: Resource,
-    page_size: int,
-    progress: Callable[[int], None] = lambda _: None,
+    active: Side, passive: Side, of: Resource, page_size: int, progress: Callable[[int], None] = lambda _: None
 ) -> set[Key]:
     """The objects of a resource that one side lacks or holds differently.
 
     `progress` is told how many objects were compared.
     """
-    ours, theirs = await asyncio.gather(digests(active, of, page_size), digests(passive, of, page_size))
+    given = not passive.keeps_everything
+    ours, theirs = await asyncio.gather(
+        digests(active, of, page_size, given=given), digests(passive, of, page_size, given=given)
+    )
     ids = ours.keys() | theirs.keys()
     progress(len(ids))
     return {Key(of.name, i) for i in ids if ours.get(i) != theirs.get(i)}
@@ -40,11 +39,4 @@ async def look(active: Side, passive: Side, of: Resource, ids: Iterable[str]) ->
     """How these objects stand on both sides now."""
     wanted = sorted(set(ids))
     new, old = await asyncio.gather(active.read(of, wanted), passive.read(of, wanted))
-    return [Change(of, i, old.get(i), new.get(i)) for i in wanted]
-
-
-def differs(change: Change) -> bool:
-    """Whether the two sides hold the object differently."""
-    if change.old is None or change.new is None:
-        return change.old is not change.new
-    return digest(change.of, change.old) != digest(change.of, change.new)
+    return [Change(of, i, old.get(i), new.get(i), not passive.keeps_everything) for i in wanted]

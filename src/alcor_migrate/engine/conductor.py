@@ -25,7 +25,7 @@ from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.state import State, StateStore
 from alcor_migrate.engine.verify import Verification, verify
 from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
-from alcor_migrate.gateway import Gateway, GatewaySettings, Route
+from alcor_migrate.gateway import Gateway, GatewaySettings, Policy, Route
 from alcor_migrate.http import JsonClient
 from alcor_migrate.journal import Journal
 from alcor_migrate.source import NeutronSide
@@ -137,7 +137,7 @@ class Migration:
         try:
             await self._cloud.token()
             self._ids_can_be_kept = ID_EXTENSION in await self._source.extensions()
-            await anext(self._source.list(load_order()[0], 1), None)
+            await anext(self._source.pages(load_order()[0], 1), None)
             await self._target.counts()
         except BaseException:
             await self._source.close()
@@ -157,7 +157,7 @@ class Migration:
                 listen=options.listen,
                 source=self.settings.source.url,
                 target=self.settings.target.url,
-                policy=options.policy,
+                policy=Policy(options.policy),
                 max_hold=options.max_hold,
             ),
             self._journal,
@@ -180,7 +180,10 @@ class Migration:
             if self._store.state in {State.COMPLETED, State.CANCELLED}:
                 return
             if not self._verb.locked():
-                await self._until_it_works("sweeping", self._sweep)
+                async with self._verb:
+                    await self._until_it_works("sweeping", self._sweep)
+                    if self._freshness() != "fresh":
+                        await self._until_it_works("verifying", self._verify_in_words)
                 await self._journal.prune(self._replay.applied, _KEEP_JOURNAL)
 
     async def _step(
@@ -218,8 +221,7 @@ class Migration:
     async def _run_catch_up(self) -> str:
         await self._replay.reach(self._journal.position)
         await self._sweep()
-        found = await self._verify()
-        return f"{found.compared} objects compared, {found.mismatches} mismatches"
+        return await self._verify_in_words()
 
     async def _sweep(self) -> str:
         """Find what passed the gateway by, and have it replayed."""
@@ -244,6 +246,13 @@ class Migration:
         self._store.keep("verification", found)
         self._activity = "following"
         return found
+
+    async def _verify_in_words(self) -> str:
+        found = await self._verify()
+        return f"{found.compared} objects compared, {found.mismatches} mismatches"
+
+    def _freshness(self) -> str:
+        return freshness(self._verification, self.settings.engine.verify_max_age, time.time())
 
     async def _settle_unknown_writes(self) -> None:
         """Give writes that a crash cut off their place in the order; replay then reads what became of them."""
@@ -299,7 +308,13 @@ class Migration:
             await self._verify()
             self._pass_gates("reverse", await self._gates("source"))
             self._store.move(State.REVERSING, actor, "reverse was asked for")
-            return await self._hand_over("source", actor, State.REVERSED, State.SWITCHED, "")
+            last = await self._hand_over("source", actor, State.REVERSED, State.SWITCHED, "")
+            if last.succeeded:
+                # Neutron has given what came back times and revision numbers of its own: take them over.
+                await self._until_it_works("sweeping", self._sweep)
+                await self._until_it_works("verifying", self._verify_in_words)
+                self._activity = "following"
+            return last
 
     async def look_ahead(self, verb: str) -> list[Gate]:
         """The gates of `cutover` or `reverse` as they stand now; nothing is done."""
@@ -356,7 +371,10 @@ class Migration:
         self._store.keep("attempts", self._attempts)
         self._activity = "following"
         last = attempts[-1]
-        if not last.succeeded:
+        if last.succeeded:
+            self._verification = None  # what was found equal was the other direction
+            self._store.keep("verification", None)
+        else:
             self._store.move(failed, "alcor-migrate", f"not switched after {len(attempts)} attempts: {last.reason}")
         return last
 
@@ -385,10 +403,10 @@ class Migration:
                 policy=self.settings.gateway.policy,
                 incomplete=self._gateway.incomplete,
                 in_flight_writes=self._gateway.in_flight_writes,
-                held=stats.held,
+                held=stats.held_now,
                 longest_hold_ms=stats.longest_hold_ms,
-                requests=stats.requests,
-                captured=stats.captured,
+                requests={" ".join(map(str, key)): n for key, n in stats.requests.items()},
+                captured=stats.captured_total,
             ),
             journal=JournalStatus(
                 position=self._journal.position,
@@ -409,7 +427,7 @@ class Migration:
             ),
             sweep=SweepStatus(last_at=self._swept_at, sweeps=self._sweeps, found=self._swept_up),
             verification=self._verification,
-            verification_is=freshness(self._verification, self.settings.engine.verify_max_age, time.time()),
+            verification_is=self._freshness(),
             gates=verdicts,
             attempts=self._attempts,
             transitions=history,

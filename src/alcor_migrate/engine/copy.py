@@ -95,7 +95,7 @@ class Copy:
         save(self.progress)
 
     async def _copy(self, of: Resource, done: ResourceProgress) -> None:
-        pages = aiter(self._source.list(of, self._page_size))
+        pages = aiter(self._source.pages(of, self._page_size))
         while True:
             token = uuid.uuid4().hex
             chunk = self._replay.begin_chunk(token, of, await self._journal.mark("copy-low", token))

@@ -11,6 +11,7 @@ so that a stale mark is never taken for the new one. Nothing throttles inside th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -89,19 +90,21 @@ class Handover:
             attempt.reason = f"the lag stayed above {_LOW_LAG:g} s for {_CATCH_UP:g} s; nothing was held"
             return
         start = time.monotonic()
-        await self._gateway.hold(self._max_hold)
+        epoch = await self._gateway.hold(self._max_hold)
         try:
-            await self._hand_over(attempt, start, record)
-            await self._gateway.release(new)
-            self._replay.active = to
-            attempt.succeeded = True
+            await self._hand_over(attempt, epoch, start, record)
         except (MigrationError, TimeoutError) as error:
             attempt.reason = str(error) or "the hold's time was used up"
-            await self._gateway.release(old)
+            with contextlib.suppress(GatewayError):  # it may have given up by itself already
+                await self._gateway.release(old, epoch=epoch)
+        else:
+            self._replay.active = to
+            await self._gateway.release(new, epoch=epoch)
+            attempt.succeeded = True
         finally:
             attempt.hold_ms = _since(start)
 
-    async def _hand_over(self, attempt: Attempt, start: float, record: Callable[[Attempt], None]) -> None:
+    async def _hand_over(self, attempt: Attempt, epoch: int, start: float, record: Callable[[Attempt], None]) -> None:
         deadline = start + self._max_hold - _RESERVE
         if not await self._gateway.drained(deadline - time.monotonic()):
             raise Late(f"{self._gateway.in_flight_writes} writes were still in flight on the old side")
@@ -117,8 +120,7 @@ class Handover:
         if self._replay.poison:
             raise Late(f"{len(self._replay.poison)} objects were not taken by the passive side")
         # From here on the gateway no longer gives up on its own; what is recorded now is what is done.
-        if not self._gateway.claim_hold():
-            raise GatewayError("the gateway had already released the hold")
+        self._gateway.claim(epoch)
         record(attempt)
 
     async def _catch_up(self) -> bool:

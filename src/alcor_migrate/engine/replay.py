@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
-from alcor_migrate.engine.compare import differing, differs, look
+from alcor_migrate.engine.compare import differing, look
 from alcor_migrate.errors import CloudError, MigrationError
 from alcor_migrate.journal import MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query
@@ -223,7 +223,7 @@ class Replay:
             fresh = [change for answer in answers for change in answer]
             seen.update({c.key: c for c in fresh})
             wanted = _union(consequences(c) for c in fresh)
-        changes = [c for c in seen.values() if differs(c)]
+        changes = [c for c in seen.values() if c.differs]
         if changes:
             self._judge(changes, await passive.apply(changes))
         at, now = self._journal.position, time.monotonic()

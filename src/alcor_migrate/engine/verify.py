@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from alcor_migrate.engine.compare import differing, differs, look
+from alcor_migrate.engine.compare import differing, look
 from alcor_model import differences, load_order
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ async def _confirmed(journal: Journal, replay: Replay, of: Resource, suspects: s
             await asyncio.sleep(_PAUSE * number)
         await replay.reach(journal.position)
         active, passive = replay.sides()
-        changes = [c for c in await look(active, passive, of, suspects) if differs(c)]
+        changes = [c for c in await look(active, passive, of, suspects) if c.differs]
         suspects = {c.id for c in changes}
     return changes
 
@@ -99,5 +99,5 @@ def _describe(change: Change) -> Mismatch:
     elif change.old is None:
         problem = "is missing on the passive side"
     else:
-        problem = "; ".join(str(d) for d in differences(change.of, change.new, change.old))
+        problem = "; ".join(str(d) for d in differences(change.of, change.new, change.old, given=change.given))
     return Mismatch(change.of.name, change.id, problem)

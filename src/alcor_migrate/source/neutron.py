@@ -34,6 +34,7 @@ class NeutronSide:
     """Neutron at the address of `client`, with an administrator's rights."""
 
     name = "source"
+    keeps_everything = False
 
     def __init__(self, client: JsonClient, cloud: Cloud) -> None:
         self._client = client
@@ -42,7 +43,7 @@ class NeutronSide:
         self._projects_met: set[str] = set()
         self._listing_is_harmless = False
 
-    async def list(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+    async def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """Everything there is of a resource, in pages, each object once.
 
         A marker that is deleted between two pages makes Neutron answer 404, or start again from the beginning:

@@ -1,1 +1,288 @@
-"""Placeholder until the reverse writer lands."""
+"""Brings Neutron to hold what Alcor holds, after a cutover: creations with ids kept, changes, deletions.
+
+Needs the API extension `alcor-ids` for ids on POST. Neutron checks references strictly and makes some ports by
+itself, so:
+
+* changes go in stages of the dependency order; what is refused is tried once more after everything else, and
+  only what is refused then is a rejection;
+* the ports of routers' gateways and of floating IPs come with their owner, whose request carries their identity;
+* router interfaces are ordinary ports that are then attached;
+* the rules that Neutron adds to a new security group are taken away again: the right ones follow with their ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from alcor_migrate.errors import CloudRefused
+from alcor_migrate.side import Change, Key, Rejection
+from alcor_model import Resource, canonical, delete_order, resource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alcor_migrate.http import JsonClient
+    from alcor_model.fields import Json
+
+_NOT_FOUND = 404
+_BAD = 400
+_SERVER_ERROR = 500
+_AT_ONCE = 4
+"""Writes in flight at once; Neutron has few workers, and users may be waiting for a reverse."""
+
+_COMMON = {"id", "name", "description", "project_id"}
+_POST = {
+    "network": _COMMON
+    | {
+        "admin_state_up",
+        "availability_zone_hints",
+        "dns_domain",
+        "is_default",
+        "mtu",
+        "port_security_enabled",
+        "provider:network_type",
+        "provider:physical_network",
+        "provider:segmentation_id",
+        "router:external",
+        "segments",
+        "shared",
+    },
+    "subnet": _COMMON
+    | {
+        "allocation_pools",
+        "cidr",
+        "dns_nameservers",
+        "dns_publish_fixed_ip",
+        "enable_dhcp",
+        "gateway_ip",
+        "host_routes",
+        "ip_version",
+        "ipv6_address_mode",
+        "ipv6_ra_mode",
+        "network_id",
+        "segment_id",
+        "service_types",
+    },
+    "security_group": _COMMON | {"stateful"},
+    "security_group_rule": {
+        "id",
+        "project_id",
+        "description",
+        "direction",
+        "ethertype",
+        "port_range_max",
+        "port_range_min",
+        "protocol",
+        "remote_group_id",
+        "remote_ip_prefix",
+        "security_group_id",
+    },
+    "router": _COMMON | {"admin_state_up", "availability_zone_hints", "external_gateway_info"},
+    "port": _COMMON
+    | {
+        "admin_state_up",
+        "allowed_address_pairs",
+        "binding:host_id",
+        "binding:profile",
+        "binding:vnic_type",
+        "device_id",
+        "device_owner",
+        "dns_domain",
+        "dns_name",
+        "extra_dhcp_opts",
+        "fixed_ips",
+        "mac_address",
+        "network_id",
+        "port_security_enabled",
+        "propagate_uplink_status",
+        "security_groups",
+    },
+    "floatingip": {
+        "id",
+        "project_id",
+        "description",
+        "dns_domain",
+        "dns_name",
+        "fixed_ip_address",
+        "floating_ip_address",
+        "floating_network_id",
+        "port_id",
+    },
+}
+"""What is given on POST, by resource: the attribute maps of Neutron 29 (`allow_post`), less what refers to
+resources that are not mapped."""
+
+_FIXED = {
+    "network": {"availability_zone_hints"},
+    "subnet": {"cidr", "ip_version", "ipv6_address_mode", "ipv6_ra_mode", "network_id"},
+    "security_group": set[str](),
+    "security_group_rule": _POST["security_group_rule"] - {"description"},
+    "router": {"availability_zone_hints"},
+    "port": {"network_id"},
+    "floatingip": {"dns_domain", "dns_name", "floating_ip_address", "floating_network_id"},
+}
+"""What Neutron takes on POST only (no `allow_put`), beside id and project."""
+
+_NULL_IS_A_VALUE = {"gateway_ip"}
+_OMIT_WHEN_EMPTY = {"binding:host_id", "binding:profile", "segments", "availability_zone_hints"}
+_WITHOUT_TAGS = {"security_group_rule"}
+
+_ORDER = tuple(
+    resource(name)
+    for name in ("security_group", "security_group_rule", "network", "subnet", "router", "port", "floatingip")
+)
+"""Groups come first: the first network of a project would make Neutron create its `default` group with an id of
+its own. Everything else is in dependency order."""
+
+_INTERFACE = "network:router_interface"
+_WITH_OWNER = {"network:router_gateway": "router", "network:floatingip": "floatingip"}
+
+
+class _RefusedError(Exception):
+    """Neutron refused one request (4xx)."""
+
+
+class NeutronWriter:
+    """Applies changes to the Neutron at the address of `client`, as an administrator."""
+
+    def __init__(self, client: JsonClient) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def apply(self, changes: Sequence[Change]) -> list[Rejection]:
+        """Delete, create and change. Raises CloudError when Neutron fails; answers what it refused for good."""
+        self._implied = _identities(changes)
+        refused = await self._pass(changes)
+        if refused:
+            again = [c for c in changes if c.key in refused]
+            refused = await self._pass(again)
+        return [Rejection(key, reason) for key, reason in refused.items()]
+
+    async def _pass(self, changes: Sequence[Change]) -> dict[Key, str]:
+        refused: dict[Key, str] = {}
+        for of in delete_order():
+            await self._stage([c for c in changes if c.of is of and c.new is None], self._delete, refused)
+        for of in _ORDER:
+            await self._stage([c for c in changes if c.of is of and c.new is not None], self._put, refused)
+        # Next hops must be reachable, so routes follow the interfaces.
+        routers = [c for c in changes if c.of.name == "router" and c.new is not None]
+        await self._stage(routers, self._put_routes, refused)
+        return refused
+
+    async def _stage(self, changes: Sequence[Change], work: Any, refused: dict[Key, str]) -> None:
+        async def one(change: Change) -> None:
+            async with self._slots:
+                try:
+                    await work(change)
+                except _RefusedError as error:
+                    refused[change.key] = str(error)
+
+        await asyncio.gather(*(one(change) for change in changes))
+
+    async def _delete(self, change: Change) -> None:
+        old = change.old or {}
+        owner = str(old.get("device_owner") or "")
+        if change.of.name == "port" and owner in _WITH_OWNER:
+            return
+        if change.of.name == "port" and owner.startswith(_INTERFACE):
+            path = f"/v2.0/routers/{old['device_id']}/remove_router_interface"
+            await self._send("PUT", path, {"port_id": change.id}, gone_is_fine=True)
+            return
+        await self._send("DELETE", f"/v2.0/{change.of.collection}/{change.id}", gone_is_fine=True)
+
+    async def _put(self, change: Change) -> None:
+        of, old, new = change.of, change.old, change.new
+        assert new is not None  # noqa: S101  # apply() sorts deletions out
+        if of.name == "port" and str(new.get("device_owner") or "") in _WITH_OWNER:
+            return
+        if old is None:
+            await self._create(of, new)
+        else:
+            await self._update(of, old, new)
+        if of.name not in _WITHOUT_TAGS and sorted(new.get("tags") or []) != sorted((old or {}).get("tags") or []):
+            await self._send("PUT", f"/v2.0/{of.collection}/{new['id']}/tags", {"tags": new.get("tags") or []})
+
+    async def _create(self, of: Resource, new: Json) -> None:
+        body = _creation(of, new)
+        if of.name in {"router", "floatingip"} and new["id"] in self._implied:
+            body["port_identity"] = self._implied[new["id"]]
+        interface_of = None
+        if of.name == "port" and str(new.get("device_owner") or "").startswith(_INTERFACE):
+            interface_of = body.pop("device_id")
+            del body["device_owner"]
+        answer = await self._send("POST", f"/v2.0/{of.collection}", {of.name: body})
+        if of.name == "security_group":
+            for rule in answer[of.name]["security_group_rules"]:
+                await self._send("DELETE", f"/v2.0/security-group-rules/{rule['id']}", gone_is_fine=True)
+        if interface_of:
+            await self._send("PUT", f"/v2.0/routers/{interface_of}/add_router_interface", {"port_id": new["id"]})
+
+    async def _update(self, of: Resource, old: Json, new: Json) -> None:
+        before, after = canonical(of, old, given=True), canonical(of, new, given=True)
+        allowed = _POST[of.name] - _FIXED[of.name] - {"id", "project_id"}
+        body = {k: new.get(k) for k in allowed if before.get(k) != after.get(k) and k in new}
+        if of.name == "port" and str(new.get("device_owner") or "").startswith(_INTERFACE):
+            body = {k: v for k, v in body.items() if k not in {"device_id", "device_owner"}}
+            if not str(old.get("device_owner") or "").startswith(_INTERFACE):
+                path = f"/v2.0/routers/{new['device_id']}/add_router_interface"
+                await self._send("PUT", path, {"port_id": new["id"]})
+        if "external_gateway_info" in body:
+            body["external_gateway_info"] = _gateway(body["external_gateway_info"]) or {}
+            if new["id"] in self._implied:
+                body["port_identity"] = self._implied[new["id"]]
+        if body:
+            await self._send("PUT", f"/v2.0/{of.collection}/{new['id']}", {of.name: body})
+
+    async def _put_routes(self, change: Change) -> None:
+        old, new = change.old or {}, change.new or {}
+        before, after = canonical(change.of, old).get("routes"), canonical(change.of, new).get("routes")
+        if before != after:
+            await self._send("PUT", f"/v2.0/routers/{change.id}", {"router": {"routes": new.get("routes") or []}})
+
+    async def _send(self, method: str, path: str, body: Json | None = None, *, gone_is_fine: bool = False) -> Any:
+        status, answer = await self._client.request(method, path, body)
+        if status < _BAD or (gone_is_fine and status == _NOT_FOUND):
+            return answer
+        refused = CloudRefused(f"Neutron ({method} {path})", status, _message(answer))
+        if status >= _SERVER_ERROR or status in {401, 403}:
+            raise refused
+        raise _RefusedError(refused.message)
+
+
+def _creation(of: Resource, new: Json) -> Json:
+    """The body of a POST that makes this object; what is unset is left to Neutron."""
+    body = {
+        k: v
+        for k, v in new.items()
+        if k in _POST[of.name] and (v is not None or k in _NULL_IS_A_VALUE) and not (k in _OMIT_WHEN_EMPTY and not v)
+    }
+    if of.name == "security_group" and body.get("name") == "default":
+        del body["name"]
+        body["default_group"] = True
+    if "external_gateway_info" in body:
+        body["external_gateway_info"] = _gateway(body["external_gateway_info"])
+    if of.name == "floatingip":
+        body = {k: v for k, v in body.items() if v != ""}
+    return body
+
+
+def _gateway(info: Json | None) -> Json | None:
+    if not info:
+        return None
+    return {k: info[k] for k in ("network_id", "enable_snat", "external_fixed_ips") if info.get(k) is not None}
+
+
+def _identities(changes: Sequence[Change]) -> dict[str, Json]:
+    """Id and MAC of the ports that come with their owner, by the owner's id."""
+    return {
+        str(c.new["device_id"]): {"id": c.id, "mac_address": c.new["mac_address"]}
+        for c in changes
+        if c.of.name == "port" and c.new is not None and c.old is None and c.new.get("device_owner") in _WITH_OWNER
+    }
+
+
+def _message(answer: Any) -> str:
+    if isinstance(answer, dict) and isinstance(answer.get("NeutronError"), dict):
+        return str(answer["NeutronError"].get("message"))
+    return "" if answer is None else str(answer)

@@ -30,12 +30,13 @@ class AlcorSide:
     """Alcor at the address of `client`, used with the project of our administrator."""
 
     name = "target"
+    keeps_everything = True
 
     def __init__(self, client: JsonClient, cloud: Cloud) -> None:
         self._client = client
         self._cloud = cloud
 
-    async def list(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+    async def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """Everything there is of a resource, in pages, ordered by id."""
         path = await self._path(of)
         marker: list[tuple[str, str]] = []

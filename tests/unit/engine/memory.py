@@ -15,6 +15,7 @@ class MemorySide:
     def __init__(self, name):
         self.name = name
         self.objects = {}
+        self.keeps_everything = True
         self.refuses = set()
         self.down = False
         self.applied = []
@@ -32,7 +33,7 @@ class MemorySide:
             raise CloudUnreachable(f"{self.name} does not answer")
         return {k.id: deepcopy(v) for k, v in self.objects.items() if k.resource == resource}
 
-    async def list(self, of, page_size):
+    async def pages(self, of, page_size):
         marker = ""
         while True:
             page = [o for i, o in sorted(self._of(of.name).items()) if i > marker][:page_size]
