@@ -29,12 +29,10 @@ from neutron import policy
 from neutron.api import extensions
 from neutron.db import l3_db, models_v2, securitygroups_db
 from neutron.db.models import l3, securitygroup
-from neutron.extensions import securitygroup as groups
 from neutron_lib import constants, exceptions
 from neutron_lib import policy as rules
-from neutron_lib.api import attributes, converters, validators
+from neutron_lib.api import converters, validators
 from neutron_lib.api import extensions as api_extensions
-from neutron_lib.api.definitions import l3 as l3_definition
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.db import api as db_api
 from oslo_policy import policy as oslo_policy
@@ -267,17 +265,24 @@ class Alcor_ids(api_extensions.ExtensionDescriptor):  # noqa: N801 - Neutron der
         return "2026-11-22T00:00:00-00:00"
 
     @classmethod
-    def get_optional_extensions(cls) -> list[str]:
-        """Those whose ``id`` is opened: Neutron has to take in their attributes before ours."""
-        return [l3_definition.ALIAS, "security-group"]
+    def get_extended_resources(cls, version: str) -> dict[str, dict[str, Any]]:
+        """The attributes that this extension adds, by collection."""
+        return NEW_ATTRIBUTES if version == "2.0" else {}
 
     @classmethod
-    def get_extended_resources(cls, version: str) -> dict[str, dict[str, Any]]:
-        """The attributes that this extension changes and adds, by collection."""
-        if version != "2.0":
-            return {}
-        known = attributes.RESOURCES | l3_definition.RESOURCE_ATTRIBUTE_MAP | groups.RESOURCE_ATTRIBUTE_MAP
-        return {c: {"id": known[c]["id"] | GIVEN_ID, **NEW_ATTRIBUTES.get(c, {})} for c in MODELS}
+    def update_attributes_map(
+        cls,
+        extended_attributes: dict[str, dict[str, Any]],
+        extension_attrs_map: None = None,  # noqa: ARG003 - Neutron's signature
+    ) -> None:
+        """Open ``id`` for POST; Neutron calls this when the attributes of all extensions are merged.
+
+        In place, for the definition of one ``id`` is shared by several maps, and a new one would reach only
+        those that are completed later.
+        """
+        for collection in MODELS:
+            if "id" in (attributes := extended_attributes.get(collection, {})):
+                attributes["id"].update(GIVEN_ID)
 
 
 validators.add_validator("alcor_port_identity", validate_port_identity)
