@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The Neutron that is moved from.
-
-    `cloud` names an entry of clouds.yaml with an administrator's credentials. `url` is Neutron's own address,
-    because the catalogue's address is the gateway's.
-    """
+    """The Neutron that is moved from."""
 
     cloud: str
+    """An entry of clouds.yaml with an administrator's credentials; its Keystone serves both sides."""
     url: str
+    """Neutron's own address: the one in the catalogue is, or becomes, the gateway's."""
 
 
 class TargetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The Alcor that is moved to, known by its address; it trusts the same Keystone."""
+    """The Alcor that is moved to."""
 
     url: str
+    """Its address, where it serves its native API and the Neutron API; it trusts the same Keystone."""
 
 
 class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the gateway listens, and what it does when the journal fails."""
 
     listen: str
+    """Address and port for the clients, `host:port`; this is what the catalogue has to point to."""
     policy: Literal["fail_closed", "fail_open"] = "fail_closed"
+    """What happens to writes while the journal cannot be written: answered 503 with Retry-After, or passed on
+    without a record, which closes the gate of cutover until a sweep has healed it."""
     max_hold: float = 3.0
     """Longest time in seconds that a write waits during a cutover."""
 
@@ -65,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: TargetSettings
     gateway: GatewayOptions
     state_dir: str
+    """Where journal, state and control socket are kept; one directory for one migration, on a local disk."""
     engine: EngineSettings = EngineSettings()
 
 

@@ -30,9 +30,13 @@ class ResourceProgress(msgspec.Struct):
     """How far the copy of one resource is. `expected` is an estimate, 0 when there is none."""
 
     resource: str
+    """Its key in a list of Neutron's API."""
     copied: int = 0
+    """Objects loaded so far."""
     expected: int = 0
+    """About how many there are; 0 when nobody can say."""
     finished: bool = False
+    """Whether all of them are loaded."""
 
 
 class CopyProgress(msgspec.Struct):
@@ -41,8 +45,11 @@ class CopyProgress(msgspec.Struct):
     resources: list[ResourceProgress] = msgspec.field(
         default_factory=lambda: [ResourceProgress(of.plural) for of in load_order()]
     )
+    """In the order in which they are loaded."""
     started_at: float = 0.0
+    """0 before that."""
     finished_at: float = 0.0
+    """0 before that."""
     left_out: int = 0
     """Objects that were newer in the journal than in their page."""
 

@@ -43,16 +43,27 @@ class Attempt(msgspec.Struct, kw_only=True):
     """One try of a handover; durations are milliseconds, counted from the start of the hold."""
 
     token: str
+    """Names this try in the journal."""
     at: float
+    """When it began."""
     succeeded: bool = False
+    """Whether the traffic was switched."""
     reason: str = ""
+    """Why not."""
     drained_ms: float = 0.0
+    """When the last write in flight had its outcome."""
     replayed_ms: float = 0.0
+    """When everything up to `position` was applied."""
     looked_ms: float = 0.0
+    """When the last look had ended."""
     hold_ms: float = 0.0
+    """When the waiting writes went on."""
     position: int = 0
+    """The journal's position after the last write."""
     looked_at: int = 0
+    """Objects that the last look read again."""
     found_late: int = 0
+    """How many of them differed."""
 
 
 class Late(MigrationError):

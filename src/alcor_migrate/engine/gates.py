@@ -15,8 +15,11 @@ class Gate(msgspec.Struct, frozen=True):
     """One verdict."""
 
     name: str
+    """What it watches."""
     open: bool
+    """Whether the step may be taken as far as this gate is concerned."""
     reason: str
+    """What it saw."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

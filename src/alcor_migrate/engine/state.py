@@ -69,11 +69,17 @@ class Transition(msgspec.Struct, frozen=True):
     """One line of the audit log; `at` is unix seconds."""
 
     at: float
+    """When."""
     actor: str
+    """Who asked for it; `alcor-migrate` for steps of its own."""
     before: str
+    """The state before it."""
     after: str
+    """The state that was entered."""
     reason: str
+    """Why."""
     evidence: dict[str, Any]
+    """What was seen."""
 
 
 _metadata = sa.MetaData()

@@ -35,17 +35,24 @@ class Mismatch(msgspec.Struct, frozen=True):
     """An object that the two sides hold differently, and in what."""
 
     resource: str
+    """Its name."""
     id: str
+    """Of the object."""
     problem: str
+    """The fields in which it differs, or the side it is missing on."""
 
 
 class Verification(msgspec.Struct, frozen=True):
     """What one verify found; times are unix seconds."""
 
     started_at: float
+    """When it began."""
     finished_at: float
+    """When it ended."""
     compared: int
+    """Objects that were compared."""
     mismatches: int
+    """Objects that lastingly differ."""
     shown: list[Mismatch]
     """The first of them."""
     position: int
