@@ -68,7 +68,7 @@ async def serve(migration: Migration) -> web.AppRunner:
     return runner
 
 
-async def call(state_dir: str, verb: str, **arguments: Any) -> Any:
+async def call(state_dir: str, verb: str, /, **arguments: Any) -> Any:
     """Ask the running migration to do something. Raises ControlError, or Remote with what it answered."""
     path = socket_path(state_dir)
     try:

@@ -216,7 +216,7 @@ def _settings() -> Settings:
         _complain(error)
 
 
-def _call(verb: str, **arguments: Any) -> Any:
+def _call(verb: str, /, **arguments: Any) -> Any:
     return _do(control.call(_settings().state_dir, verb, **arguments))
 
 
