@@ -125,9 +125,9 @@ def remembering_request(method: Callable[..., dict[str, Any]]) -> Callable[..., 
 
     @functools.wraps(method)
     def wrapped(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        (body,) = (value for value in (*args, *kwargs.values()) if isinstance(value, dict))
-        (asked,) = body.values()
-        token = REQUESTED.set(asked)
+        bodies = [value for value in (*args, *kwargs.values()) if isinstance(value, dict)]
+        asked = (body[name] for body in bodies for name in ("floatingip", "router") if name in body)
+        token = REQUESTED.set(next(asked, {}))
         try:
             return method(*args, **kwargs)
         finally:
