@@ -156,8 +156,8 @@ def start(
     """Start the API; it is ready when it answers, and truly so after `prove`."""
     argv: list[str | Path | int] = [openstack_bin / "python", "-W", "ignore", INSIDE / "serve.py"]
     argv += ["neutron.wsgi.api", HOST, port, workers, threads]
-    # Left alone, Neutron loads its policy with the first request, and a second one meanwhile is answered 403.
-    argv.append("neutron.policy:init")
+    # Left alone, Neutron does these with the first request, and a second one meanwhile is answered 403 or 500.
+    argv += ["neutron.policy:init", "sqlalchemy.orm:configure_mappers"]
     env = {
         "OS_NEUTRON_CONFIG_DIR": "/",
         "OS_NEUTRON_CONFIG_FILES": ";".join(str(path) for path in configuration),

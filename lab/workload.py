@@ -44,6 +44,7 @@ LIMITS = {
 BORROWED = 4  # ports of the topology that one client updates
 LIST_AFTER = 0.15  # share of writes after which the client also looks into the list
 EXCERPT = 400  # characters of a body that a failure shows
+AFTER_NO_ANSWER = 0.1  # seconds that a client waits before it goes on
 STOP_PATIENCE = 120  # seconds; a client ends after the operation it is in
 OK, CREATED, NO_CONTENT, BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR = 200, 201, 204, 400, 404, 409, 500
 
@@ -254,6 +255,7 @@ class _Client:
             )
         except (keystone_exceptions.ClientException, sdk_exceptions.SDKException, requests.RequestException) as error:
             self.tally.failures.append(Failure(self.name, at, method, path, 0, f"{type(error).__name__}: {error}"))
+            self._ended.wait(AFTER_NO_ANSWER)
             raise _Unanswered from error
         if answer.status_code != expect:
             request_id = answer.headers.get("x-openstack-request-id", "")
@@ -660,7 +662,11 @@ class Workload:
     ) -> _Client:
         projects = self._lab.projects
         project = projects[number % len(projects)]
-        ports = topology.ids_of("port", project.name) if topology else []
+        ports = []
+        if topology:
+            joined = {ref for interfaces in topology.plan.interfaces.values() for ref in interfaces}
+            planned = [port for port in topology.plan.of("port") if port.project == project.name]
+            ports = [topology.ids[port.ref] for port in planned if port.ref not in joined]
         rank, together = number // len(projects), -(-(clients - number % len(projects)) // len(projects))
         return _Client(
             f"{project.user}-{number}",
