@@ -11,6 +11,7 @@ from aiohttp import web
 
 from alcor_sdn.controller.identity import Keystone
 from alcor_sdn.controller.native import NativeApi
+from alcor_sdn.controller.neutron.api import NeutronApi
 from alcor_sdn.controller.store import Store
 from alcor_sdn.errors import ControllerConfigError
 
@@ -28,6 +29,7 @@ def application(settings: Settings, store: Store, identity: Identity) -> web.App
     """Both APIs over a store and an identity service; opens and closes nothing."""
     app = web.Application(client_max_size=settings.max_body_bytes)
     NativeApi(settings, store, identity).add_to(app)
+    NeutronApi(settings, store, identity).add_to(app)
     return app
 
 

@@ -138,9 +138,7 @@ class Rows:
         row = self._connection.execute(sa.select(table.c.body).where(table.c.id == object_id)).first()
         return None if row is None else _decode(row[0])
 
-    def raw(
-        self, of: Resource, *, after: str = "", ids: Sequence[str] = (), limit: int | None = None
-    ) -> list[bytes]:
+    def raw(self, of: Resource, *, after: str = "", ids: Sequence[str] = (), limit: int | None = None) -> list[bytes]:
         """Objects as they are stored (JSON text), ordered by id, after an id."""
         table = TABLES[of.name]
         query = sa.select(table.c.body).order_by(table.c.id)
@@ -192,19 +190,20 @@ class Rows:
             else:
                 after = rows[-1][0]
 
-    def count(self, of: Resource) -> int:
-        """How many objects of a resource there are."""
+    def count(self, of: Resource, project_id: str | None = None) -> int:
+        """How many objects of a resource there are, in all or of one project."""
         table = TABLES[of.name]
-        return int(self._connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+        query = sa.select(sa.func.count()).select_from(table)
+        if project_id is not None:
+            query = query.where(table.c.project_id == project_id)
+        return int(self._connection.execute(query).scalar_one())
 
     def existing(self, of: Resource, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are there."""
         table = TABLES[of.name]
         found: set[str] = set()
         for some in _batches(ids):
-            found.update(
-                self._connection.execute(sa.select(table.c.id).where(table.c.id.in_(some))).scalars()
-            )
+            found.update(self._connection.execute(sa.select(table.c.id).where(table.c.id.in_(some))).scalars())
         return found
 
     def holders(self, subnet_id: str, addresses: Sequence[str]) -> dict[str, str]:
@@ -311,8 +310,7 @@ def _index_rows(of: Resource, objects: Iterable[Json]) -> list[tuple[sa.Table, l
                 if ip.get("ip_address")
             )
             memberships += (
-                {"port_id": port["id"], "security_group_id": group}
-                for group in port.get("security_groups") or ()
+                {"port_id": port["id"], "security_group_id": group} for group in port.get("security_groups") or ()
             )
         return [(ADDRESSES, addresses), (MEMBERSHIPS, memberships)]
     if of.name == "network":
@@ -321,9 +319,7 @@ def _index_rows(of: Resource, objects: Iterable[Json]) -> list[tuple[sa.Table, l
 
 
 def _segments(network: Json) -> list[Json]:
-    places = network.get("segments") or (
-        [network] if network.get("provider:network_type") is not None else []
-    )
+    places = network.get("segments") or ([network] if network.get("provider:network_type") is not None else [])
     return [
         {
             "network_id": network["id"],
@@ -363,9 +359,7 @@ class Store:
 
     async def read(self, work: Callable[[Rows], T]) -> T:
         """Run `work` on a snapshot, in a reading thread. Raises what `work` raises, and StoreError."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, functools.partial(self._read, work)
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._readers, functools.partial(self._read, work))
 
     async def write(self, work: Callable[[Rows], T]) -> T:
         """Run `work` in the writing thread, in one transaction; returns when it is durable.

@@ -1,0 +1,99 @@
+"""Objects as the Neutron API shows them: with what is derived from others, without what the caller may not see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alcor_model.catalogue import (
+    FLOATING_IP,
+    NETWORK,
+    PORT,
+    ROUTER,
+    SECURITY_GROUP,
+    SECURITY_GROUP_RULE,
+    SUBNET,
+)
+from alcor_sdn.controller.neutron import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alcor_model.catalogue import Resource
+    from alcor_model.fields import Json
+    from alcor_sdn.controller.services.session import Session
+
+_PORT_DETAILS = (
+    "name",
+    "network_id",
+    "mac_address",
+    "admin_state_up",
+    "status",
+    "device_id",
+    "device_owner",
+)
+
+
+def shown(session: Session, of: Resource, found: list[Json], fields: Sequence[str] = ()) -> list[Json]:
+    """The objects with their derived fields; only the named fields, if any are named."""
+    if of is NETWORK:
+        whole = _networks(session, found)
+    elif of is SECURITY_GROUP:
+        whole = _security_groups(session, found)
+    elif of is FLOATING_IP:
+        whole = _floating_ips(session, found)
+    else:
+        whole = found
+    away = policy.hidden(session, of)
+    return [
+        {name: value for name, value in one.items() if name not in away and (not fields or name in fields)}
+        for one in whole
+    ]
+
+
+def _networks(session: Session, found: list[Json]) -> list[Json]:
+    subnets = _grouped(session, SUBNET, "network_id", found)
+    return [{**network, "subnets": [s["id"] for s in _by_age(subnets.get(network["id"], ()))]} for network in found]
+
+
+def _security_groups(session: Session, found: list[Json]) -> list[Json]:
+    rules = _grouped(session, SECURITY_GROUP_RULE, "security_group_id", found)
+    return [
+        {
+            **group,
+            "security_group_rules": [{**rule, "tags": []} for rule in _by_age(rules.get(group["id"], ()))],
+        }
+        for group in found
+    ]
+
+
+def _floating_ips(session: Session, found: list[Json]) -> list[Json]:
+    return [
+        {**one, "port_details": _details(session.get(PORT, one.get("port_id"))), "port_forwardings": []}
+        for one in found
+    ]
+
+
+def _details(port: Json | None) -> Json | None:
+    return None if port is None else {name: port.get(name) for name in _PORT_DETAILS}
+
+
+def _grouped(session: Session, of: Resource, column: str, owners: list[Json]) -> dict[str, list[Json]]:
+    grouped: dict[str, list[Json]] = {}
+    ids = [owner["id"] for owner in owners]
+    for start in range(0, len(ids), 500):
+        for one in session.find(of, **{column: ids[start : start + 500]}):
+            grouped.setdefault(one[column], []).append(one)
+    return grouped
+
+
+def _by_age(found: Iterable[Json]) -> list[Json]:
+    return sorted(found, key=lambda one: (one.get("created_at") or "", one["id"]))
+
+
+def created(session: Session, of: Resource, one: Json) -> Json:
+    """A new object as the answer to its creation shows it, before it was given to any zone."""
+    if of is NETWORK:
+        one = {"is_default": False, **one, "availability_zones": []}
+    elif of is ROUTER:
+        one = {**one, "availability_zones": []}
+    return shown(session, of, [one])[0]
