@@ -35,9 +35,7 @@ async def ours(path: Path, workers: int, seconds: float) -> tuple[float, float]:
         while (started := time.perf_counter()) < end:
             now = time.time()
             seq = await journal.intent(
-                Intent(
-                    method="POST", path="/v2.0/ports", body=BODY, request_id="req-" + "0" * 36, started_at=now
-                )
+                Intent(method="POST", path="/v2.0/ports", body=BODY, request_id="req-" + "0" * 36, started_at=now)
             )
             await journal.outcome(seq, Outcome(status=201, body=ANSWER, finished_at=now))
             taken.append(time.perf_counter() - started)

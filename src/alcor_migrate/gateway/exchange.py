@@ -10,7 +10,7 @@ import asyncio
 import functools
 import time
 import uuid
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -32,6 +32,18 @@ log = structlog.get_logger(__name__)
 
 class Answering:
     """How an answer gets to the client; the part that both kinds of exchange share."""
+
+    __slots__ = (
+        "_chunked",
+        "_client",
+        "_connection",
+        "_gateway",
+        "_kind",
+        "_request",
+        "_route",
+        "_started",
+        "_status",
+    )
 
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         self._gateway = gateway
@@ -61,13 +73,15 @@ class Answering:
 
     def _begin_answer(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
         self._status = head.status
-        data, self._chunked = self._client.answer_head(self._request, head)
+        lines, self._chunked = self._client.answer_head(self._request, head)
         if not self._chunked:
-            self._client.write(data + payload if payload else data)
-            return
-        if payload:
-            data += http1.chunk(payload)
-        self._client.write(data + http1.last_chunk() if complete else data)
+            lines.append(payload)
+        else:
+            if payload:
+                lines.append(http1.chunk(payload))
+            if complete:
+                lines.append(http1.last_chunk())
+        self._client.write(b"".join(lines))
 
     def _more_answer(self, payload: bytes) -> None:
         self._client.write(http1.chunk(payload) if self._chunked else payload)
@@ -91,11 +105,13 @@ class Answering:
             self._own_answer(502, f"the network API ({name}) broke off without a whole answer")
 
     def _count(self) -> None:
-        self._gateway.stats.count(
-            self._route.value,
-            self._request.method.decode(),
-            0 if self._client.gone else self._status,
-            self._gateway.loop.time() - self._started,
+        gateway = self._gateway
+        status = 0 if self._client.gone else self._status
+        gateway.stats.count(
+            self._route._value_,
+            self._request.method,
+            status,
+            gateway.loop.time() - self._started,
         )
 
     def informed(self, head: ResponseHead) -> None:
@@ -128,9 +144,13 @@ class Relay(Answering):
     A read that lost a connection which had been idle is sent once more, on a new one. Writes never are.
     """
 
+    __slots__ = ("_again", "_head", "_over", "_pending", "_request_complete", "_ticket", "_upstream")
+
+    _head: ResponseHead
+    _upstream: Upstream
+
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
-        self._upstream: Upstream | None = None
         self._ticket: Ticket | None = None
         self._pending: list[bytes] = []
         self._request_complete = False
@@ -139,8 +159,9 @@ class Relay(Answering):
 
     # -- the client ------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, complete: bool) -> None:
         """Takes a connection, or waits in the hold when this may write."""
+        self._request_complete = complete
         if self._kind is not Kind.READ and self._route is Route.HOLD:
             self._gateway.wait(self._go, 0)
         else:
@@ -149,15 +170,15 @@ class Relay(Answering):
     def _go(self) -> None:
         if self._over:
             return
-        self._upstream = self._gateway.upstream
+        upstream = self._upstream = self._gateway.upstream
         if self._kind is Kind.READ:
-            self._upstream.acquire(self)
+            upstream.acquire(self)
             return
         self._ticket = self._gateway.enter()
         max_idle = None
         if self._kind is Kind.WRITE:
             max_idle = self._gateway.settings.upstream_idle_for_writes
-        self._upstream.acquire(self, max_idle=max_idle)
+        upstream.acquire(self, max_idle=max_idle)
 
     def body(self, payload: bytes) -> None:
         """Sends it on, or keeps it until there is a connection, and takes no more meanwhile."""
@@ -187,41 +208,44 @@ class Relay(Answering):
                 self._connection.resume()
                 return
             self._connection.abandon()
-        elif self._upstream is not None:
-            self._upstream.withdraw(self)
+        else:
+            # a hold would call _go, which finds that it is over
+            for upstream in self._gateway.upstreams:
+                upstream.withdraw(self)
         self._finish()
 
     # -- the upstream ----------------------------------------------------------------------------------------
 
     def connected(self, connection: UpstreamConnection) -> None:
         """Sends the request."""
-        upstream = cast("Upstream", self._upstream)
         if self._over:
-            upstream.release(connection)
+            self._upstream.release(connection)
             return
         self._connection = connection
-        lines = self._forwarded(upstream)
+        lines = self._forwarded(self._upstream)
         fields = self._request.fields
         if fields.chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         elif fields.length is not None:
             lines.append(b"Content-Length: %d\r\n" % fields.length)
         lines.append(b"\r\n")
-        complete = self._request_complete or not self._request.has_body
         if self._pending:
             lines += self._pending
             self._pending = []
             self._client.resume_reading()
-        connection.send(self, b"".join(lines), to_head=self._request.method == b"HEAD", complete=complete)
+        connection.send(
+            self, b"".join(lines), to_head=self._request.method == b"HEAD", complete=self._request_complete
+        )
 
     def answered(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
         """Passes on the head and what came with it."""
         self._begin_answer(head, payload, complete=complete)
         if complete:
             self._answer_done(head)
-        elif self._client.full and self._connection is not None:
-            self._connection.pause()
+            return
         self._head = head
+        if self._client.full and self._connection is not None:
+            self._connection.pause()
 
     def answer_data(self, payload: bytes) -> None:
         """Passes on more of the body."""
@@ -247,7 +271,7 @@ class Relay(Answering):
         ):
             self._again = True
             self._gateway.stats.retried_reads_total += 1
-            cast("Upstream", self._upstream).acquire(self, max_idle=0)
+            self._upstream.acquire(self, max_idle=0)
             return
         else:
             self._lost_answer(lost)
@@ -302,6 +326,24 @@ class Relay(Answering):
 class Recorded(Answering):
     """A write that goes through the journal: read whole, held if need be, recorded, sent once, recorded, answered."""
 
+    __slots__ = (
+        "_answer",
+        "_answer_complete",
+        "_answer_size",
+        "_body",
+        "_head",
+        "_heard",
+        "_lost",
+        "_parts",
+        "_request_id",
+        "_size",
+        "_streaming",
+        "_upstream",
+    )
+
+    _body: bytes
+    _upstream: Upstream
+
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
         self._parts: list[bytes] = []
@@ -314,13 +356,14 @@ class Recorded(Answering):
         self._answer_size = 0
         self._answer_complete = False
         self._streaming = False
-        self._upstream: Upstream | None = None
 
     # -- the client ------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, complete: bool) -> None:
         """Refuses what is known to be too long before it is sent."""
         self._check(self._request.fields.length or 0)
+        if complete:
+            self.body_end(b"")
 
     def body(self, payload: bytes) -> None:
         """Keeps it."""
@@ -486,7 +529,7 @@ class Recorded(Answering):
     def connected(self, connection: UpstreamConnection) -> None:
         """Sends the write, whole."""
         self._connection = connection
-        lines = self._forwarded(cast("Upstream", self._upstream))
+        lines = self._forwarded(self._upstream)
         fields = self._request.fields
         body, self._body = self._body, b""
         if body or fields.length is not None or fields.chunked:

@@ -43,6 +43,7 @@ _REWRITTEN: Final = frozenset(
     {b"content-length", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
 )
 _NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"content-length", b"host", b"x-auth-token", b"content-encoding"}
+_CONTENT_LENGTH: Final = frozenset({b"Content-Length", b"content-length"})
 _REMEMBERED_BYTES = 2048
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
@@ -67,7 +68,9 @@ class Fields(msgspec.Struct, frozen=True):
     length: int | None = None
     chunked: bool = False
     expects_continue: bool = False
-    options: frozenset[bytes] = frozenset()
+    keep_alive: bool = False
+    """The client asks for it."""
+    close: bool = False
     hosts: int = 0
     token: str = ""
     request_id: str = ""
@@ -87,9 +90,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     @property
     def keep_alive(self) -> bool:
         """Whether the client wants to use its connection again (RFC 9112 §9.3)."""
-        if self.minor:
-            return b"close" not in self.fields.options
-        return b"keep-alive" in self.fields.options and b"close" not in self.fields.options
+        return not self.fields.close and (self.minor == 1 or self.fields.keep_alive)
 
     @property
     def has_body(self) -> bool:
@@ -198,7 +199,8 @@ def request_fields(block: bytes) -> Fields:
         length=length,
         chunked=chunked,
         expects_continue=_expects(known),
-        options=options,
+        keep_alive=b"keep-alive" in options,
+        close=b"close" in options,
         hosts=len(hosts),
         token=known.get(b"x-auth-token", [b""])[0].decode("latin-1"),
         request_id=ids[0].decode().lower() if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else "",
@@ -259,6 +261,18 @@ def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
     minor, line, digits = match.groups()
     status = int(digits)
     hops = _HOP_IN_ANSWER.findall(data)
+    forward = data[match.end() : -2]
+    if len(hops) == 1 and not to_head and status >= 200 and status not in (204, 304):  # noqa: PLR2004  (see below)
+        name, value = hops[0]
+        if name in _CONTENT_LENGTH and minor == b"1" and _LENGTH.fullmatch(value):
+            # what nearly every answer looks like
+            return ResponseHead(status, line, forward, int(value), chunked=False, keep_alive=True)
+    return _uncommon_head(status, line, forward, hops, to_head=to_head, minor=minor)
+
+
+def _uncommon_head(
+    status: int, line: bytes, forward: bytes, hops: list[tuple[bytes, bytes]], *, to_head: bool, minor: bytes
+) -> ResponseHead:
     lengths: list[bytes] = []
     codings: list[bytes] = []
     options: frozenset[bytes] = frozenset()
@@ -270,7 +284,6 @@ def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
             codings.append(value.rstrip(b"\t ").lower())
         elif lowered == b"connection":
             options |= _options([value])
-    forward = data[match.end() : -2]
     if len(hops) > len(lengths) or len(lengths) > 1:
         forward = _without(forward, options, keep_length=not codings)
     if len(set(lengths)) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):

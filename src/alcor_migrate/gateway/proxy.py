@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import structlog
 
 from alcor_migrate.gateway import http1
+from alcor_migrate.gateway.clock import NEVER
 from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, RequestHead, ResponseHead
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_NEVER = float("inf")
 _PIPELINED_BYTES = 64 * 1024
 _LINGER_SECONDS = 2.0
 
@@ -26,8 +26,8 @@ _LINGER_SECONDS = 2.0
 class Exchange(Protocol):
     """One request on its way. The client's connection calls these."""
 
-    def start(self) -> None:
-        """The head was read."""
+    def start(self, *, complete: bool) -> None:
+        """The head was read, and with it all of the request when it is complete."""
 
     def body(self, payload: bytes) -> None:
         """Some of the request's body. May raise BadMessage."""
@@ -52,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         "_answer_begun",
         "_body",
         "_buffer",
+        "_clock",
         "_closing",
         "_eof",
         "_exchange",
@@ -71,6 +72,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._loop = gateway.loop
+        self._clock = gateway.clock
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._scanned = 0
@@ -85,7 +87,7 @@ class ClientConnection(asyncio.Protocol):
         self._writing_paused = False
         self.address = b"unknown"
         self.forwarded = b""
-        self.deadline = _NEVER
+        self.deadline = NEVER
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------
 
@@ -97,7 +99,7 @@ class ClientConnection(asyncio.Protocol):
         proto = b"http" if transport.get_extra_info("ssl_object") is None else b"https"
         self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (self.address, proto)
         self._gateway.client_came(self)
-        self.deadline = self._loop.time() + self._gateway.settings.idle_timeout
+        self.deadline = self._clock.idle
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102  (asyncio's)
         self._transport = None
@@ -124,14 +126,14 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:  # noqa: D102  (asyncio's)
         self._writing_paused = True
-        self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+        self.deadline = self._clock.body
         if self._exchange is not None:
             self._exchange.client_full()
 
     def resume_writing(self) -> None:  # noqa: D102  (asyncio's)
         self._writing_paused = False
         if self._body is None:
-            self.deadline = _NEVER if self._exchange is not None else self._idle_deadline()
+            self.deadline = NEVER if self._exchange is not None else self._clock.idle
         if self._exchange is not None:
             self._exchange.client_drained()
 
@@ -170,7 +172,7 @@ class ClientConnection(asyncio.Protocol):
                 msg = "the head of the request is too long"
                 raise BadMessage(msg, 431)
             if self._scanned <= 1:
-                self.deadline = self._loop.time() + settings.head_timeout
+                self.deadline = self._clock.head
             self._scanned = len(data)
             return False
         head = http1.parse_request_head(data[:end])
@@ -180,17 +182,15 @@ class ClientConnection(asyncio.Protocol):
         self._answer_begun = False
         fields = head.fields
         exchange = self._exchange = self._gateway.begin(self, head)
-        if head.has_body:
+        if fields.chunked or fields.length:
             self._body = ChunkedBody() if fields.chunked else FixedBody(fields.length or 0)
-            self.deadline = self._loop.time() + settings.body_timeout
-            exchange.start()
+            self.deadline = self._clock.body
+            exchange.start(complete=False)
             if fields.expects_continue and head.minor and not self._buffer and self._exchange is exchange:
                 self.write(http1.CONTINUE)
         else:
-            self.deadline = _NEVER
-            exchange.start()
-            if self._exchange is exchange:
-                exchange.body_end(b"")
+            self.deadline = NEVER
+            exchange.start(complete=True)
         return True
 
     def _read_body(self, body: FixedBody | ChunkedBody) -> None:
@@ -198,9 +198,9 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange
         if done:
             self._body = None
-            self.deadline = _NEVER
+            self.deadline = NEVER
         else:
-            self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+            self.deadline = self._clock.body
         if exchange is None:
             return
         if payload:
@@ -216,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
             if self._body is not None:
                 # the silence is ours
-                self.deadline = _NEVER
+                self.deadline = NEVER
 
     def resume_reading(self) -> None:
         """Takes bytes again."""
@@ -224,7 +224,7 @@ class ClientConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
             if self._body is not None:
-                self.deadline = self._loop.time() + self._gateway.settings.body_timeout
+                self.deadline = self._clock.body
 
     # -- for the exchange ------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def answer_head(self, request: RequestHead, head: ResponseHead) -> tuple[bytes, bool]:
+    def answer_head(self, request: RequestHead, head: ResponseHead) -> tuple[list[bytes], bool]:
         """The head as this client gets it, and whether the body has to be chunked for it."""
         self._answer_begun = True
         lines = [b"HTTP/1.1 ", head.line, b"\r\n", head.forward]
@@ -260,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         elif not request.minor:
             lines.append(b"Connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        return b"".join(lines), chunked
+        return lines, chunked
 
     def own_answer(self, request: RequestHead, status: int, reason: str, retry_after: int | None = None) -> None:
         """Answers in the gateway's own name."""
@@ -285,7 +285,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._keep_alive:
             self._end()
             return
-        self.deadline = self._idle_deadline()
+        self.deadline = self._clock.idle
         self.resume_reading()
         if self._buffer or self._eof:
             # not from within the answer's own call chain, which may be long with many pipelined requests
@@ -330,12 +330,9 @@ class ClientConnection(asyncio.Protocol):
         else:
             transport.close()
 
-    def _idle_deadline(self) -> float:
-        return self._loop.time() + self._gateway.settings.idle_timeout
-
     def expire(self) -> None:
         """The deadline has passed."""
-        self.deadline = _NEVER
+        self.deadline = NEVER
         if self._transport is None:
             return
         if self._lingering or self._writing_paused or (self._exchange is None and not self._buffer):

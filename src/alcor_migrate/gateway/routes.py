@@ -50,7 +50,7 @@ def kind_of(method: bytes, target: bytes) -> Kind:
     """Classifies a request by its method and its target (path and query, as the client sent them)."""
     if method not in _SAFE:
         return Kind.WRITE
-    if b"/v2.0/" not in target and b"%" not in target:
+    if b"security-group" not in target and b"auto-allocated" not in target and b"%" not in target:
         return Kind.READ
     path = target.partition(b"?")[0]
     if b"%" in path:

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway.clock import Clock
 from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
 from alcor_migrate.gateway.hold import Hold
 from alcor_migrate.gateway.proxy import ClientConnection
@@ -25,7 +26,7 @@ from alcor_migrate.gateway.stats import Stats
 from alcor_migrate.gateway.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from alcor_migrate.errors import JournalError
     from alcor_migrate.gateway.http1 import RequestHead
@@ -93,11 +94,13 @@ class Gateway:
         settings = self.settings
         address = listen_address(settings.listen)
         self.loop = asyncio.get_running_loop()
+        self.clock = Clock(settings, self.loop.time())
         sides = {"source": settings.source, "target": settings.target}
         for side, url in sides.items():
             if url is not None:
                 where = upstream_address(url)
-                self._upstreams[side] = Upstream(where, settings, client_context(settings) if where.tls else None)
+                tls = client_context(settings) if where.tls else None
+                self._upstreams[side] = Upstream(where, settings, self.clock, tls)
         try:
             self._server = await self.loop.create_server(
                 lambda: ClientConnection(self),
@@ -159,14 +162,13 @@ class Gateway:
 
     def _sweep(self) -> None:
         """Looks at all deadlines; much cheaper than a timer for each."""
-        settings = self.settings
         now = self.loop.time()
+        self.clock.renew(now)
         for client in [c for c in self._clients if c.deadline < now]:
             client.expire()
         for upstream in self._upstreams.values():
             upstream.sweep(now)
-        shortest = min(settings.head_timeout, settings.body_timeout, settings.idle_timeout, settings.answer_timeout)
-        self._sweeper = self.loop.call_later(min(1.0, shortest / 4), self._sweep)
+        self._sweeper = self.loop.call_later(self.clock.interval, self._sweep)
 
     # -- the route -------------------------------------------------------------------------------------------
 
@@ -299,6 +301,11 @@ class Gateway:
     def upstream(self) -> Upstream:
         """The side that is active now."""
         return self._upstreams[self._active.side]
+
+    @property
+    def upstreams(self) -> Iterable[Upstream]:
+        """Every side."""
+        return self._upstreams.values()
 
     def upstream_of(self, route: Route) -> Upstream:
         """The side of a route."""

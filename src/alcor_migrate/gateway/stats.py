@@ -13,8 +13,8 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 class Stats(msgspec.Struct, kw_only=True):
     """What happened since the gateway was made."""
 
-    requests: dict[tuple[str, str, int], int] = {}
-    """By route, method and status; status 0 where the client was gone or the connection was cut."""
+    counted: dict[tuple[str, bytes, int], int] = {}
+    """See `requests`."""
     latency: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     """Requests by the time to their whole answer, without the time held; see BOUNDS."""
     latency_total: float = 0.0
@@ -34,9 +34,14 @@ class Stats(msgspec.Struct, kw_only=True):
     longest_hold_ms: float = 0.0
     holds_expired: int = 0
 
-    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+    @property
+    def requests(self) -> dict[tuple[str, str, int], int]:
+        """Requests by route, method and status; status 0 where the client was gone or the answer was cut."""
+        return {(route, method.decode(), status): n for (route, method, status), n in self.counted.items()}
+
+    def count(self, route: str, method: bytes, status: int, seconds: float) -> None:
         """Counts one request."""
         key = (route, method, status)
-        self.requests[key] = self.requests.get(key, 0) + 1
+        self.counted[key] = self.counted.get(key, 0) + 1
         self.latency[bisect_left(BOUNDS, seconds)] += 1
         self.latency_total += seconds

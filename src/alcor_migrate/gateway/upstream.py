@@ -18,6 +18,7 @@ from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, Open
 if TYPE_CHECKING:
     import ssl
 
+    from alcor_migrate.gateway.clock import Clock
     from alcor_migrate.gateway.settings import Address, GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -69,8 +70,8 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_buffer",
+        "_clock",
         "_head",
-        "_loop",
         "_scanned",
         "_sender",
         "_server",
@@ -84,7 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, server: Upstream) -> None:
         self._server = server
-        self._loop = server.loop
+        self._clock = server.clock
         self._transport: asyncio.Transport | None = None
         self._sender: Sender | None = None
         self._buffer = b""
@@ -105,7 +106,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sender = sender
         self._to_head = to_head
         self.request_complete = complete
-        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        self.deadline = self._clock.answer
         transport = self._transport
         if transport is None:
             self._lose(Lost.REFUSED)
@@ -115,7 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
     def send_body(self, data: bytes, *, complete: bool) -> None:
         """Sends more of the request."""
         self.request_complete = complete
-        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        self.deadline = self._clock.answer
         if data and self._transport is not None:
             self._transport.write(data)
 
@@ -129,7 +130,7 @@ class UpstreamConnection(asyncio.Protocol):
         """It can again."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
-            self.deadline = self._loop.time() + self._server.settings.answer_timeout
+            self.deadline = self._clock.answer
 
     def abandon(self) -> None:
         """The sender is no longer interested; the connection is of no more use."""
@@ -148,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
             # nobody asked for anything: whatever this is, it would be taken for the next answer
             self._discard()
             return
-        self.deadline = self._loop.time() + self._server.settings.answer_timeout
+        self.deadline = self._clock.answer
         try:
             body = self._body
             if body is None:
@@ -271,8 +272,9 @@ class UpstreamConnection(asyncio.Protocol):
 class Upstream:
     """One side's API server and its connections."""
 
-    def __init__(self, address: Address, settings: GatewaySettings, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, address: Address, settings: GatewaySettings, clock: Clock, tls: ssl.SSLContext | None) -> None:
         self.address = address
+        self.clock = clock
         self.name = address.authority
         self.settings = settings
         self.loop = asyncio.get_running_loop()
@@ -290,7 +292,8 @@ class Upstream:
 
     def acquire(self, sender: Sender, *, max_idle: float | None = None) -> None:
         """Gives the sender a connection, at once where one is idle for less than `max_idle` (0: a new one)."""
-        youngest = self.loop.time() - (self.settings.upstream_idle if max_idle is None else max_idle)
+        now = self.clock.now if max_idle is None else self.loop.time()
+        youngest = now - (self.settings.upstream_idle if max_idle is None else max_idle)
         # the last one released is the youngest, so when it is too old all are
         if self._idle and self._idle[-1].idle_since > youngest:
             sender.connected(self._idle.pop())
@@ -338,7 +341,8 @@ class Upstream:
         if self._waiting:
             self._waiting.popleft().connected(connection)
         else:
-            connection.idle_since = self.loop.time()
+            # the clock is behind, so the connection is taken for idle a little longer than it is
+            connection.idle_since = self.clock.now
             self._idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:

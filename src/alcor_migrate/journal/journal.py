@@ -66,9 +66,7 @@ class Journal:
         self._closed = False
 
     @classmethod
-    async def open(
-        cls, where: str | Path, *, writer: str = "gateway", max_bytes: int | None = None
-    ) -> Journal:
+    async def open(cls, where: str | Path, *, writer: str = "gateway", max_bytes: int | None = None) -> Journal:
         """Opens the journal at a path (SQLite) or a database URL; makes it where it is missing.
 
         `writer` names this gateway among several on one database. `max_bytes` bounds the file: beyond it the
@@ -79,9 +77,7 @@ class Journal:
             store = Store(url, writer, max_bytes)
             await asyncio.to_thread(store.open)
         except (sa.exc.SQLAlchemyError, OSError) as error:
-            msg = (
-                f"the journal at {url.render_as_string(hide_password=True)} cannot be opened: {_short(error)}"
-            )
+            msg = f"the journal at {url.render_as_string(hide_password=True)} cannot be opened: {_short(error)}"
             raise JournalError(msg) from error
         journal = cls(store)
         journal._writer.start()

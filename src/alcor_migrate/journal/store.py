@@ -271,17 +271,13 @@ class Store:
             msg = f"the journal has no intent {entry.seq} of {entry.writer}"
             raise JournalError(msg, "Read it again with unsettled(); it may have been pruned.")
         outcome = Outcome(status=0, finished_at=time.time(), how=entry.how)
-        connection.execute(
-            _INSERT_EVENT, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)]
-        )
+        connection.execute(_INSERT_EVENT, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)])
         return position + 1, position + 1
 
     def _prune(self, connection: sa.Connection, entry: Prune) -> int:
         # The newest event and intent always stay, so that counting goes on from them.
         last_event = connection.scalar(sa.select(sa.func.max(events.c.position))) or 0
-        last_intent = connection.scalar(
-            sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer)
-        )
+        last_intent = connection.scalar(sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer))
         old = sa.and_(
             events.c.position <= entry.position,
             events.c.position < last_event,
@@ -312,9 +308,7 @@ class Store:
         query = (
             sa.select(events, *(column.label(f"i_{column.name}") for column in intents.columns))
             .select_from(
-                events.outerjoin(
-                    intents, sa.and_(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
-                )
+                events.outerjoin(intents, sa.and_(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq))
             )
             .where(events.c.position > after)
             .order_by(events.c.position)
@@ -342,9 +336,7 @@ class Store:
         unknown = sa.and_(events.c.status == 0, events.c.how != NOT_SENT, events.c.settled.is_(None))
         answered = sa.exists().where(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
         with self._engine.connect() as connection:
-            methods = connection.execute(
-                sa.select(intents.c.method, sa.func.count()).group_by(intents.c.method)
-            )
+            methods = connection.execute(sa.select(intents.c.method, sa.func.count()).group_by(intents.c.method))
             by_method = {method: count for method, count in methods}  # noqa: C416  (rows are no pairs to mypy)
             kinds = connection.execute(sa.select(events.c.kind, sa.func.count()).group_by(events.c.kind))
             by_kind = {kind: count for kind, count in kinds}  # noqa: C416  (same)

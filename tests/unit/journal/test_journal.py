@@ -20,9 +20,7 @@ def intent(path="/v2.0/ports", **changes):
 
 
 def outcome(status=201, **changes):
-    return Outcome(
-        **{"status": status, "body": b'{"port": {"id": "p"}}', "finished_at": time.time()} | changes
-    )
+    return Outcome(**{"status": status, "body": b'{"port": {"id": "p"}}', "finished_at": time.time()} | changes)
 
 
 @pytest.fixture
@@ -34,9 +32,7 @@ async def journal(tmp_path):
 
 async def test_an_outcome_is_read_with_its_intent(journal):
     seq = await journal.intent(intent("/v2.0/ports?x=%2F", route="target", side="target"))
-    position = await journal.outcome(
-        seq, outcome(upstream_request_id="req-up", project_id="proj", user_id="user")
-    )
+    position = await journal.outcome(seq, outcome(upstream_request_id="req-up", project_id="proj", user_id="user"))
     [event] = await journal.read(after=0)
     assert (event.position, event.kind, event.seq) == (position, "outcome", seq)
     assert event.intent.path == "/v2.0/ports?x=%2F"

@@ -42,9 +42,7 @@ def test_what_looks_like_a_secret_and_is_no_json_is_dropped():
 @given(
     st.recursive(
         st.none() | st.text() | st.integers(),
-        lambda inner: (
-            st.lists(inner) | st.dictionaries(st.sampled_from(["a", "token", "name"]) | st.text(), inner)
-        ),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["a", "token", "name"]) | st.text(), inner),
     )
 )
 def test_nothing_but_telling_values_changes(tree):
