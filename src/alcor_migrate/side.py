@@ -86,8 +86,8 @@ class Side(Protocol):
         """The objects with these ids; those that do not exist are not in the answer."""
         ...
 
-    async def find(self, query: Query) -> dict[str, Json]:
-        """The objects that a query matches."""
+    async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field has one of these values."""
         ...
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:

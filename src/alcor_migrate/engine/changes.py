@@ -52,38 +52,38 @@ def touched(method: str, path: str, status: int, request: Any, answer: Any, proj
     if failed and 0 < status < _SERVER_ERROR:
         return Touched()
     object_id = object_id.removesuffix(".json")
-    if object_id:
-        keys = {Key(of.name, object_id)}
-        if rest and isinstance(answer, dict) and isinstance(answer.get("port_id"), str):
-            keys.add(Key("port", answer["port_id"]))  # add_router_interface, remove_router_interface
-        if rest and isinstance(request, dict) and isinstance(request.get("port_id"), str):
-            keys.add(Key("port", request["port_id"]))
-        queries = set(_owned(of, object_id)) if rest or failed else set()
-        return Touched(frozenset(keys), frozenset(queries))
-    if failed:
+    if failed and not object_id:
         return Touched(resources=frozenset({of.name}))
-    return Touched(keys=frozenset(Key(of.name, o["id"]) for o in _objects(of, answer) if "id" in o))
+    answered = _objects(of, answer)
+    keys = {Key(of.name, o["id"]) for o in answered if "id" in o}
+    queries: set[Query] = set()
+    if object_id:
+        keys.add(Key(of.name, object_id))
+        for body in (request, answer):  # add_router_interface, remove_router_interface
+            if rest and isinstance(body, dict) and isinstance(body.get("port_id"), str):
+                keys.add(Key("port", body["port_id"]))
+    else:
+        queries = {query for o in answered if "id" in o for query in _owned(of, o["id"])}
+    for found in answered:
+        keys |= _parents(of, found)
+    return Touched(frozenset(keys), frozenset(queries))
 
 
 def consequences(change: Change) -> Touched:
     """Which other objects a change of this one may have changed with it."""
-    of, old, new = change.of, change.old, change.new
     if not change.differs:
         return Touched()
+    of, old, new = change.of, change.old, change.new
     keys: set[Key] = set()
-    queries: set[Query] = set(_owned(of, change.id))
     for held in (old, new):
-        if held is None:
-            continue
-        for parent in of.parents:
-            if held.get(parent.path):
-                keys.add(Key(parent.resource, held[parent.path]))
-        keys |= _neighbours(of, held)
-        queries |= _related(of, held)
-    if old is None and new is not None:
-        queries |= set(_default_group(new.get("project_id")))
+        if held is not None:
+            keys |= _parents(of, held) | _neighbours(of, held)
     if new is None:
-        queries |= set(_cascade(of, change.id))
+        return Touched(frozenset(keys), frozenset({*_owned(of, change.id), *_cascade(of, change.id)}))
+    if old is None:
+        queries = {*_owned(of, change.id), *_default_group(new.get("project_id")), *_given_addresses(of, new)}
+    else:
+        queries = {query for field, query in _repeated(of, change.id) if old.get(field) != new.get(field)}
     return Touched(frozenset(keys), frozenset(queries))
 
 
@@ -123,14 +123,25 @@ def _cascade(of: Resource, object_id: str) -> list[Query]:
             return []
 
 
-def _related(of: Resource, held: dict[str, Any]) -> set[Query]:
+def _repeated(of: Resource, object_id: str) -> list[tuple[str, Query]]:
+    """(field, objects that change with it)."""
     match of.name:
-        case "network":  # its subnets repeat whether it is external
-            return {Query("subnet", "network_id", held["id"])}
-        case "subnet" if held.get("ipv6_address_mode") in _AUTOMATIC_ADDRESSES:
-            return {Query("port", "network_id", held["network_id"])}
+        case "network":  # subnets repeat whether their network is external
+            return [("router:external", Query("subnet", "network_id", object_id))]
+        case "router":  # the gateway's port comes and goes with it
+            return [("external_gateway_info", Query("port", "device_id", object_id))]
         case _:
-            return set()
+            return []
+
+
+def _given_addresses(of: Resource, new: dict[str, Any]) -> list[Query]:
+    """Ports to which Neutron gives an address of a new subnet by itself."""
+    automatic = of.name == "subnet" and new.get("ipv6_address_mode") in _AUTOMATIC_ADDRESSES
+    return [Query("port", "network_id", new["network_id"])] if automatic else []
+
+
+def _parents(of: Resource, held: dict[str, Any]) -> set[Key]:
+    return {Key(p.resource, held[p.path]) for p in of.parents if held.get(p.path)}
 
 
 def _neighbours(of: Resource, held: dict[str, Any]) -> set[Key]:

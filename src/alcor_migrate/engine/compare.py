@@ -40,3 +40,16 @@ async def look(active: Side, passive: Side, of: Resource, ids: Iterable[str]) ->
     wanted = sorted(set(ids))
     new, old = await asyncio.gather(active.read(of, wanted), passive.read(of, wanted))
     return [Change(of, i, old.get(i), new.get(i), not passive.keeps_everything) for i in wanted]
+
+
+async def match(active: Side, passive: Side, of: Resource, field: str, values: Iterable[str]) -> list[Change]:
+    """How the objects stand whose field has one of these values on either side."""
+    wanted = sorted(set(values))
+    new, old = await asyncio.gather(active.find(of, field, wanted), passive.find(of, field, wanted))
+    # An object may match on one side and exist on the other one without matching there.
+    only_here, only_there = old.keys() - new.keys(), new.keys() - old.keys()
+    if only_here:
+        new |= await active.read(of, sorted(only_here))
+    if only_there:
+        old |= await passive.read(of, sorted(only_there))
+    return [Change(of, i, old.get(i), new.get(i), not passive.keeps_everything) for i in old.keys() | new.keys()]

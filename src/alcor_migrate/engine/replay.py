@@ -14,13 +14,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
-from alcor_migrate.engine.compare import differing, look
+from alcor_migrate.engine.compare import differing, look, match
 from alcor_migrate.errors import CloudError, MigrationError
 from alcor_migrate.journal import MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from alcor_model.fields import Json
 
 log = structlog.get_logger(__name__)
+
+_K = TypeVar("_K")
 
 _BATCH = 200
 _LONGEST_PAUSE = 5.0
@@ -205,23 +207,18 @@ class Replay:
         for name in wanted.resources:
             keys = await differing(active, passive, resource(name), self._page_size)
             wanted = _union([wanted, Touched(keys=frozenset(keys))])
-        while True:
-            queries = {q for q in wanted.queries - asked if not self._is_settled(q)}
+        while keys_and_queries := self._unasked(wanted, seen, asked):
+            keys, queries = keys_and_queries
             asked |= queries
-            keys = set(wanted.keys)
-            for found in await asyncio.gather(*(self._matches(active, passive, q) for q in queries)):
-                keys |= found
-            keys -= seen.keys()
-            if not keys:
-                break
-            by_resource: dict[str, list[str]] = {}
-            for key in keys:
-                by_resource.setdefault(key.resource, []).append(key.id)
+            ids = _grouped((key.resource, key.id) for key in keys)
+            values = _grouped(((q.resource, q.field), q.value) for q in queries)
             answers = await asyncio.gather(
-                *(look(active, passive, resource(name), ids) for name, ids in by_resource.items())
+                *(look(active, passive, resource(name), some) for name, some in ids.items()),
+                *(match(active, passive, resource(name), field, some) for (name, field), some in values.items()),
             )
-            fresh = [change for answer in answers for change in answer]
+            fresh = [change for answer in answers for change in answer if change.key not in seen]
             seen.update({c.key: c for c in fresh})
+            self._remember_default_groups(fresh)
             wanted = _union(consequences(c) for c in fresh)
         changes = [c for c in seen.values() if c.differs]
         if changes:
@@ -233,19 +230,23 @@ class Replay:
         self.changes += len(changes)
         return len(changes)
 
-    async def _matches(self, active: Side, passive: Side, query: Query) -> set[Key]:
-        there, here = await asyncio.gather(active.find(query), passive.find(query))
-        if query.resource == "security_group" and any(g.get("name") == "default" for g in there.values()):
-            self._with_default_group.add(query.value)
-        return {Key(query.resource, i) for i in there.keys() | here.keys()}
+    def _unasked(
+        self, wanted: Touched, seen: dict[Key, Change], asked: set[Query]
+    ) -> tuple[set[Key], set[Query]] | None:
+        """What of it has not been looked at yet; None when everything has."""
+        keys = set(wanted.keys - seen.keys())
+        queries = {
+            q
+            for q in wanted.queries - asked
+            if not (q.resource == "security_group" and q.value in self._with_default_group)
+        }
+        return (keys, queries) if keys or queries else None
 
-    def _is_settled(self, query: Query) -> bool:
-        """Whether a project's default group is known to have been taken over already."""
-        return (
-            query.resource == "security_group"
-            and query.field == "project_id"
-            and query.value in self._with_default_group
-        )
+    def _remember_default_groups(self, changes: Iterable[Change]) -> None:
+        """Each project's default group is looked for once; it never comes back by itself while it is there."""
+        for change in changes:
+            if change.of.name == "security_group" and change.new and change.new.get("name") == "default":
+                self._with_default_group.add(str(change.new.get("project_id")))
 
     def _judge(self, changes: Sequence[Change], rejections: Sequence[Rejection]) -> None:
         """Keep what was rejected, and forget older rejections of what was taken now."""
@@ -323,3 +324,10 @@ def _union(parts: Iterable[Touched]) -> Touched:
         queries |= part.queries
         resources |= part.resources
     return Touched(frozenset(keys), frozenset(queries), frozenset(resources))
+
+
+def _grouped(pairs: Iterable[tuple[_K, str]]) -> dict[_K, set[str]]:
+    groups: dict[_K, set[str]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, set()).add(value)
+    return groups

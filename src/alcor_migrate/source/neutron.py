@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.source.writer import NeutronWriter
-from alcor_model import Resource, resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from alcor_migrate.cloud import Cloud
     from alcor_migrate.http import JsonClient
-    from alcor_migrate.side import Change, Query, Rejection
+    from alcor_migrate.side import Change, Rejection
+    from alcor_model import Resource
     from alcor_model.fields import Json
 
 Params = list[tuple[str, str]]
 
-_IDS_PER_READ = 100
+_VALUES_PER_READ = 100
 _PROJECTS_PER_READ = 80
 _NOT_FOUND = 404
 _LISTING_WRITES = {"security_group", "security_group_rule"}
@@ -69,15 +69,14 @@ class NeutronSide:
 
     async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
         """The objects with these ids; those that do not exist are not in the answer."""
-        wanted = list(ids)
-        chunks = [wanted[i : i + _IDS_PER_READ] for i in range(0, len(wanted), _IDS_PER_READ)]
-        answers = await asyncio.gather(*(self._get(of, [("id", i) for i in chunk]) for chunk in chunks))
-        return {o["id"]: o for answer in answers for o in answer}
+        return await self.find(of, "id", ids)
 
-    async def find(self, query: Query) -> dict[str, Json]:
-        """The objects that a query matches."""
-        of = resource(query.resource)
-        return {o["id"]: o for o in await self._get(of, [(query.field, query.value)])}
+    async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field has one of these values."""
+        wanted = list(values)
+        chunks = [wanted[i : i + _VALUES_PER_READ] for i in range(0, len(wanted), _VALUES_PER_READ)]
+        answers = await asyncio.gather(*(self._get(of, [(field, v) for v in chunk]) for chunk in chunks))
+        return {o["id"]: o for answer in answers for o in answer}
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Make Neutron hold what the changes say; needs the id extension for what is to be created."""

@@ -13,6 +13,7 @@ itself, so:
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from alcor_migrate.errors import CloudRefused
@@ -209,8 +210,9 @@ class NeutronWriter:
             body["port_identity"] = self._implied[new["id"]]
         interface_of = None
         if of.name == "port" and str(new.get("device_owner") or "").startswith(_INTERFACE):
+            # Neutron binds it when it is attached; the owner is given now, so that no address is added to it.
             interface_of = body.pop("device_id")
-            del body["device_owner"]
+            body.pop("binding:host_id", None)
         answer = await self._send("POST", f"/v2.0/{of.collection}", {of.name: body})
         if of.name == "security_group":
             for rule in answer[of.name]["security_group_rules"]:
@@ -264,7 +266,18 @@ def _creation(of: Resource, new: Json) -> Json:
         body["external_gateway_info"] = _gateway(body["external_gateway_info"])
     if of.name == "floatingip":
         body = {k: v for k, v in body.items() if v != ""}
+    if body.get("fixed_ips"):
+        body["fixed_ips"] = [_address(f, new["mac_address"]) for f in body["fixed_ips"]]
     return body
+
+
+def _address(fixed: Json, mac: str) -> Json:
+    """A fixed IP as Neutron takes it: one that it makes of the MAC itself (RFC 4291, EUI-64) is refused as text."""
+    address = ipaddress.ip_address(fixed["ip_address"])
+    parts = bytes.fromhex(mac.replace(":", ""))
+    interface = bytes([parts[0] ^ 2, *parts[1:3], 0xFF, 0xFE, *parts[3:]])
+    automatic = address.version == 6 and address.packed[8:] == interface  # noqa: PLR2004  # IPv6
+    return {"subnet_id": fixed["subnet_id"]} if automatic else fixed
 
 
 def _gateway(info: Json | None) -> Json | None:

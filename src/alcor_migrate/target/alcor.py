@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import Change, Key, Query, Rejection
-from alcor_model import RESOURCES, Resource, delete_order, load_order, resource, to_alcor, to_neutron
+from alcor_migrate.side import Change, Key, Rejection
+from alcor_model import RESOURCES, Resource, delete_order, load_order, to_alcor, to_neutron
 from alcor_model.errors import MalformedObject
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alcor_migrate.http import JsonClient
     from alcor_model.fields import Json
 
-_IDS_PER_READ = 100
+_VALUES_PER_READ = 100
 _OBJECTS_PER_BATCH = 1000
 _BAD = 400
 _SERVER_ERROR = 500
@@ -50,22 +50,19 @@ class AlcorSide:
 
     async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
         """The objects with these ids; those that do not exist are not in the answer."""
-        path = await self._path(of)
-        wanted = list(ids)
-        found: dict[str, Json] = {}
-        for start in range(0, len(wanted), _IDS_PER_READ):
-            some = wanted[start : start + _IDS_PER_READ]
-            page = await self._page(of, path, [("id", object_id) for object_id in some])
-            found.update({o["id"]: o for o in page})
-        return found
+        return await self.find(of, "id", ids)
 
-    async def find(self, query: Query) -> dict[str, Json]:
-        """The objects that a query matches."""
-        of = resource(query.resource)
-        field = of.field(query.field)
-        name = field.alcor if field and field.alcor else query.field
-        page = await self._page(of, await self._path(of), [(name, query.value)])
-        return {o["id"]: o for o in page}
+    async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field (of Neutron's form) has one of these values."""
+        declared = of.field(field)
+        name = declared.alcor if declared and declared.alcor else field
+        path = await self._path(of)
+        wanted = list(values)
+        found: dict[str, Json] = {}
+        for start in range(0, len(wanted), _VALUES_PER_READ):
+            some = wanted[start : start + _VALUES_PER_READ]
+            found.update({o["id"]: o for o in await self._page(of, path, [(name, value) for value in some])})
+        return found
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Delete what is gone, then batch-create what is there, each in dependency order."""

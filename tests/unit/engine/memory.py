@@ -49,8 +49,8 @@ class MemorySide:
         held = self._of(of.name)
         return {i: held[i] for i in ids if i in held}
 
-    async def find(self, query):
-        return {i: o for i, o in self._of(query.resource).items() if o.get(query.field) == query.value}
+    async def find(self, of, field, values):
+        return {i: o for i, o in self._of(of.name).items() if o.get(field) in set(values)}
 
     async def apply(self, changes):
         if self.down:

@@ -32,6 +32,8 @@ def keys(found):
         # not mapped yet
         ("POST", "/v2.0/qos/policies", 201, {"policy": {"id": "q"}}, set()),
         ("POST", "/", 201, None, set()),
+        # the answer names the parent: no need to find out
+        ("POST", "/v2.0/subnets", 201, {"subnet": {"id": "s", "network_id": "n"}}, {"subnet s", "network n"}),
     ],
 )
 def test_an_entry_names_the_objects_to_read_again(method, path, status, answer, expected):
@@ -82,7 +84,7 @@ def test_a_group_that_is_gone_takes_the_rules_that_name_it():
     } <= found.queries
 
 
-def test_a_floating_ip_is_looked_at_with_its_ports_and_its_router():
+def test_a_floating_ip_is_looked_at_with_its_port_and_its_router():
     found = consequences(
         change(
             "floatingip",
@@ -91,7 +93,20 @@ def test_a_floating_ip_is_looked_at_with_its_ports_and_its_router():
         )
     )
     assert {Key("port", "p"), Key("router", "r")} <= found.keys
-    assert Query("port", "device_id", "f") in found.queries
+
+
+def test_only_what_repeats_a_changed_field_is_read_again():
+    renamed = consequences(change("network", {"id": "n", "name": "a"}, {"id": "n", "name": "b"}))
+    assert not renamed.queries
+    opened = consequences(change("network", {"id": "n"}, {"id": "n", "router:external": True}))
+    assert opened.queries == {Query("subnet", "network_id", "n")}
+    connected = consequences(change("router", {"id": "r"}, {"id": "r", "external_gateway_info": {"network_id": "x"}}))
+    assert connected.queries == {Query("port", "device_id", "r")}
+
+
+def test_what_is_made_with_its_owner_is_looked_for_at_once():
+    made = touched("POST", "/v2.0/floatingips", 201, None, {"floatingip": {"id": "f"}}, None)
+    assert made.queries == {Query("port", "device_id", "f")}
 
 
 def test_a_port_that_is_gone_lets_go_of_its_floating_ip():

@@ -230,10 +230,13 @@ async def _schedule(directory, seed, before, during):
             source.drop("network", name)
             await writes.record("DELETE", path, **status)
 
+    copying = asyncio.current_task()
+
     async def between_pages(_of, _page):
-        for operation in pending[:3]:
-            await write(operation)
-        del pending[:3]
+        if asyncio.current_task() is copying:  # replay reads pages too, when it settles a lost answer
+            for operation in pending[:3]:
+                await write(operation)
+            del pending[:3]
 
     for operation in before:
         await write(operation)
