@@ -211,7 +211,12 @@ class Processes:
 
     def launch(self, service: Service) -> None:
         """Start what a service describes, bound to the life of this process."""
-        self._starter.submit(self._launch, service).result()
+        try:
+            started = self._starter.submit(self._launch, service)
+        except RuntimeError:  # shut down by `close`
+            msg = f"the lab is closed, {service.name} cannot be started"
+            raise LabError(msg) from None
+        started.result()
 
     def _launch(self, service: Service) -> None:
         parent = "0" if self.kept else str(os.getpid())
