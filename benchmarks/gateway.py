@@ -1,6 +1,6 @@
 """The gateway side by side with HAProxy and nginx, all with one thread, on the same cores, in one run.
 
-    python benchmarks/gateway.py [--seconds 4] [--rounds 3] [--directory build/bench]
+    python -m benchmarks.gateway [--seconds 4] [--rounds 3]
 
 Writes build/bench/gateway.json. Needs wrk, haproxy and nginx: installs them from Debian when run as root, and
 otherwise says which comparisons are left out. Each round measures every proxy once; the figures are the medians
@@ -24,13 +24,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 import uvloop
 
 from alcor_migrate.gateway import Gateway, GatewaySettings, Route
 from alcor_migrate.journal import Journal
+from benchmarks.report import DIRECTORY, row, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ HEAD = (
     b"X-Openstack-Request-Id: req-5e0c2a3e-73b6-4a09-9a57-3f3f2f0b9c11\r\nDate: Sun, 22 Nov 2026 18:00:00 GMT\r\n\r\n"
 )
 TOKEN = "gAAAAAB" + "x" * 176
+ROOT = Path(__file__).parents[1]
 PACKAGES = {"wrk": "wrk", "haproxy": "haproxy", "nginx": "nginx-light"}
 
 
@@ -146,7 +148,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(*command: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process, from the moment its port answers until the block ends."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 15
         while True:
@@ -262,31 +264,6 @@ def memory(process: subprocess.Popen[bytes], port: int) -> tuple[float, float]:
 # -- the table --------------------------------------------------------------------------------------------------
 
 
-def row(
-    name: str,
-    unit: str,
-    ours: float,
-    *,
-    peer: float | None = None,
-    peer_name: str | None = None,
-    bar: float,
-    least: bool = True,
-) -> dict[str, object]:
-    """One figure. With a peer the bar is for the ratio ours / peer, without one for ours."""
-    ratio = None if peer is None else ours / peer
-    value = ours if ratio is None else ratio
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": round(ours, 3),
-        "peer": None if peer is None else round(peer, 3),
-        "peer_name": peer_name,
-        "ratio": None if ratio is None else round(ratio, 3),
-        "bar": bar,
-        "met": value >= bar if least else value <= bar,
-    }
-
-
 def missing_tools() -> set[str]:
     """What is not there, after an attempt to install it."""
     missing = {tool for tool in PACKAGES if shutil.which(tool) is None}
@@ -304,15 +281,14 @@ def missing_tools() -> set[str]:
     return {tool for tool in PACKAGES if shutil.which(tool) is None}
 
 
-def measure(scratch: Path, seconds: float, rounds: int, missing: set[str]) -> list[dict[str, object]]:
+def measure(scratch: Path, seconds: float, rounds: int, missing: set[str]) -> list[dict[str, Any]]:
     """Everything, in rounds."""
-    python = sys.executable
-    me = str(Path(__file__).resolve())
+    me = (sys.executable, "-m", "benchmarks.gateway")
     upstream, ours, haproxy, nginx = (free_port() for _ in range(4))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(running(python, me, "--upstream", str(upstream), port=upstream))
+        stack.enter_context(running(*me, "--upstream", str(upstream), port=upstream))
         gateway = stack.enter_context(
-            running(python, me, "--gateway", str(ours), str(upstream), str(scratch / "journal.db"), port=ours)
+            running(*me, "--gateway", str(ours), str(upstream), str(scratch / "journal.db"), port=ours)
         )
         proxies = {"gateway": ours}
         if "haproxy" not in missing:
@@ -335,28 +311,28 @@ def measure(scratch: Path, seconds: float, rounds: int, missing: set[str]) -> li
     return table(runs, writes, idle, held)
 
 
-def table(runs: dict[str, list[Figures]], writes: list[Figures], idle: float, held: float) -> list[dict[str, object]]:
+def table(runs: dict[str, list[Figures]], writes: list[Figures], idle: float, held: float) -> list[dict[str, Any]]:
     """The rows."""
     rate = {name: statistics.median(run.rate for run in many) for name, many in runs.items()}
     p99 = {name: statistics.median(run.p99 for run in many) for name, many in runs.items()}
     rows = []
     for name in list(runs)[1:]:
         bar = 0.8 if name.startswith("HAProxy") else 1.0
-        reads = "gateway: reads/s, 32 connections, 2 kB"
+        reads = "reads/s, 32 connections, 2 kB"
         rows.append(row(reads, "1/s", rate["gateway"], peer=rate[name], peer_name=name, bar=bar))
         if name.startswith("HAProxy"):
-            slow = "gateway: p99 of the same"
-            rows.append(row(slow, "ms", p99["gateway"], peer=p99[name], peer_name=name, bar=1.5, least=False))
+            slow = "p99 of the same"
+            rows.append(row(slow, "ms", p99["gateway"], peer=p99[name], peer_name=name, bar=1.5, at_most=True))
     written = statistics.median(run.rate for run in writes)
     slowest = statistics.median(run.p99 for run in writes)
     errors = sum(run.errors for many in [*runs.values(), writes] for run in many)
     return [
         *rows,
-        row("gateway: captured writes/s, 64 connections", "1/s", written, bar=5000),
-        row("gateway: p99 of a captured write", "ms", slowest, bar=15, least=False),
-        row("gateway: requests that failed, all proxies", "1", errors, bar=0, least=False),
-        row("gateway: memory with 5,000 idle connections", "MiB", idle, bar=150, least=False),
-        row("gateway: memory with 1,000 writes held", "MiB", held, bar=150, least=False),
+        row("captured writes/s, 64 connections", "1/s", written, bar=5000),
+        row("p99 of a captured write", "ms", slowest, bar=15, at_most=True),
+        row("requests that failed, all proxies", "1", errors, bar=0, at_most=True),
+        row("memory with 5,000 idle connections", "MiB", idle, bar=150, at_most=True),
+        row("memory with 1,000 writes held", "MiB", held, bar=150, at_most=True),
     ]
 
 
@@ -365,7 +341,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", type=Path, default=Path("build/bench"))
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--gateway", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -381,11 +356,10 @@ def main() -> None:
             sys.exit("the gateway's benchmark needs wrk: install it, or run this as root on Debian or Ubuntu")
         for tool in sorted(missing):
             print(f"{tool} is not installed and cannot be without root: the comparison with it is left out")
-        options.directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=options.directory) as scratch:
-            rows = measure(Path(scratch).resolve(), options.seconds, options.rounds, missing)
-        (options.directory / "gateway.json").write_text(json.dumps(rows, indent=2))
-        print(json.dumps(rows, indent=2))
+        DIRECTORY.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
+            rows = measure(Path(scratch), options.seconds, options.rounds, missing)
+        print(f"written to {write('gateway', rows)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many captured writes the journal can make durable: intent and outcome, each waited for.
 
-    python benchmarks/journal.py [--seconds 5] [--workers 64] [--directory build/bench]
+    python -m benchmarks.journal [--seconds 5] [--workers 64]
 
 Writes build/bench/journal.json. The peer is one commit per row on the same disk by one connection, which is
 what a journal without group commit would reach.
@@ -20,6 +20,7 @@ from pathlib import Path
 import uvloop
 
 from alcor_migrate.journal import Intent, Journal, Outcome
+from benchmarks.report import DIRECTORY, row, write
 
 BODY = json.dumps({"port": {"network_id": "n" * 36, "name": "bench", "description": "d" * 100}}).encode()
 ANSWER = json.dumps({"port": {"id": "p" * 36, "name": "bench", "description": "d" * 700}}).encode()
@@ -71,52 +72,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--directory", type=Path, default=Path("build/bench"))
     options = parser.parse_args()
-    options.directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.directory) as scratch:
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
         peer = single_commits(Path(scratch) / "single", options.seconds)
         one, _ = uvloop.run(ours(Path(scratch) / "one", 1, options.seconds))
         many, p99 = uvloop.run(ours(Path(scratch) / "many", options.workers, options.seconds))
     name = "one commit per row"
+    wrote = f"captured writes, {options.workers} at a time"
     rows = [
-        row("journal: captured writes/s, 1 writer", "1/s", one, peer, name, None),
-        row(f"journal: captured writes/s, {options.workers} writers", "1/s", many, peer, name, 5000),
-        row(
-            f"journal: p99 of a write, {options.workers} writers",
-            "ms",
-            p99,
-            None,
-            None,
-            15,
-            least=False,
-        ),
+        row("captured writes, 1 at a time", "1/s", one, peer=peer, peer_name=name),
+        row(wrote, "1/s", many, bar=5000),
+        row(f"{wrote}, against no group commit", "1/s", many, peer=peer, peer_name=name, bar=1),
+        row(f"{wrote}, p99", "ms", p99, bar=15, at_most=True),
     ]
-    (options.directory / "journal.json").write_text(json.dumps(rows, indent=2))
-    print(json.dumps(rows, indent=2))
-
-
-def row(
-    name: str,
-    unit: str,
-    ours: float,
-    peer: float | None,
-    peer_name: str | None,
-    bar: float | None,
-    *,
-    least: bool = True,
-) -> dict[str, object]:
-    """One figure; `bar` is the least (or the most) that is wanted of ours."""
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": round(ours, 2),
-        "peer": peer and round(peer, 2),
-        "peer_name": peer_name,
-        "ratio": peer and round(ours / peer, 3),
-        "bar": bar,
-        "met": None if bar is None else (ours >= bar if least else ours <= bar),
-    }
+    print(f"written to {write('journal', rows)}")
 
 
 if __name__ == "__main__":

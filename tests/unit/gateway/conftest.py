@@ -4,10 +4,16 @@ import asyncio
 import contextlib
 
 import pytest
+import uvloop
 from gateway_harness import RawClient, UpstreamServer
 
 from alcor_migrate.gateway import Gateway, GatewaySettings
 from alcor_migrate.journal import Journal
+
+
+def pytest_asyncio_loop_factories():
+    """Everything here runs on the loop that the gateway runs on in production."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
