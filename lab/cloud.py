@@ -113,7 +113,7 @@ class Lab:
         folder = self.directory / "database"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier lab in the same directory
         threads = THREADS if self._concurrent else 1
-        image.copy(image.ensure(self.database, self.openstack_bin), folder)
+        image.provide(self.database, self.openstack_bin, folder)
         store = databases.open_database(self.database, folder, self._ports.reserve(), self._processes)
         store.start()
 

@@ -34,8 +34,11 @@ def key(kind: database.DatabaseKind) -> str:
     return f"{kind}-{digest.hexdigest()[:16]}"
 
 
-def ensure(kind: database.DatabaseKind, openstack_bin: Path) -> Path:
-    """Return the folder of the image, making it if need be; labs that start together wait for one of them."""
+def provide(kind: database.DatabaseKind, openstack_bin: Path, folder: Path) -> None:
+    """Put a copy of the image into `folder`, which must not exist; makes the image if need be.
+
+    Labs that start together take turns, so that one of them makes it and none copies what another removes.
+    """
     if not (openstack_bin / "keystone-manage").exists():
         msg = f"there is no Keystone in {openstack_bin}"
         raise LabError(msg, "Say `make setup-cloud`.")
@@ -47,12 +50,7 @@ def ensure(kind: database.DatabaseKind, openstack_bin: Path) -> Path:
             for old in CACHE.glob(f"{kind}-*"):
                 shutil.rmtree(old)
             _make(kind, openstack_bin, image)
-    return image
-
-
-def copy(image: Path, folder: Path) -> None:
-    """Copy the image to where a database will be started on it."""
-    shutil.copytree(image, folder)
+        shutil.copytree(image, folder)
 
 
 def _make(kind: database.DatabaseKind, openstack_bin: Path, image: Path) -> None:
