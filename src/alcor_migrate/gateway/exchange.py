@@ -398,7 +398,8 @@ class Recorded(Answering):
 
     async def _run(self) -> None:
         gateway = self._gateway
-        if gateway.route is Route.HOLD:
+        # again, because the next hold may begin before a released write gets its turn
+        while gateway.route is Route.HOLD:
             arrived = gateway.loop.time()
             released: asyncio.Future[None] = gateway.loop.create_future()
             gateway.wait(functools.partial(_set, released), self._size)

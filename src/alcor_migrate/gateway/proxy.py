@@ -164,8 +164,8 @@ class ClientConnection(asyncio.Protocol):
             # RFC 9112 §2.2: one empty line before a request is forgiven
             self._buffer = data = data[2:]
             self._scanned = 1
-            if not data:
-                return False
+        if data in (b"", b"\r"):
+            return False
         end = http1.find_head(data, self._scanned)
         if not end or end > settings.max_head:
             if end or len(data) > settings.max_head:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import structlog
 
-from alcor_migrate.errors import GatewayError
+from alcor_migrate.errors import GatewayError, JournalError
 from alcor_migrate.gateway.clock import Clock
 from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
 from alcor_migrate.gateway.hold import Hold
@@ -28,7 +28,6 @@ from alcor_migrate.gateway.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-    from alcor_migrate.errors import JournalError
     from alcor_migrate.gateway.http1 import RequestHead
     from alcor_migrate.journal import Journal
 
@@ -348,7 +347,13 @@ class Gateway:
         self.stats.not_captured_total += 1
         if not self.incomplete:
             log.error("journal_incomplete", error=str(error))
-        self.incomplete = True
+            self.incomplete = True
+            self.spawn(self._mark_incomplete())
+
+    async def _mark_incomplete(self) -> None:
+        """Leaves a trace in the order of events, as soon as the journal can be written again."""
+        with contextlib.suppress(JournalError):
+            await self.journal.mark("incomplete", str(self.epoch))
 
     def identified(self, token: str) -> asyncio.Task[Caller | None] | None:
         """Begins to find out whose token it is."""

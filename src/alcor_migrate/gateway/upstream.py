@@ -108,7 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_complete = complete
         self.deadline = self._clock.answer
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             self._lose(Lost.REFUSED)
         else:
             transport.write(data)
@@ -208,7 +208,8 @@ class UpstreamConnection(asyncio.Protocol):
             sender.answer_end(body.trailers)
 
     def eof_received(self) -> bool:  # noqa: D102  (asyncio's)
-        # the rest is for connection_lost, which follows
+        # it closes now and must not be used any more; the rest is for connection_lost, which follows
+        self._server.forget(self)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102  (asyncio's)

@@ -209,6 +209,8 @@ async def test_fail_open_passes_and_says_that_the_journal_is_incomplete(
     assert len(source.seen) == 1
     assert gateway.incomplete
     assert gateway.stats.not_captured_total == 1
+    await journal.wait(0)
+    assert [e.mark.kind for e in await journal.read(after=0)] == ["incomplete"]
     gateway.mark_complete()
     assert not gateway.incomplete
 

@@ -68,6 +68,20 @@ async def test_a_hold_of_somebody_else_is_not_released(gateway):
     await gateway.release(Route.PASS, epoch=second)
 
 
+async def test_a_hold_that_follows_at_once_holds_what_was_released(gateway, client, journal):
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+    await eventually(lambda: gateway.stats.held_now == 1)
+    await gateway.release(Route.CAPTURE)
+    second = await gateway.hold(5)
+    assert await gateway.drained(1)
+    await asyncio.sleep(0.02)
+    assert (gateway.in_flight_writes, (await journal.counts()).intents) == (0, 0)
+    await gateway.release(Route.TARGET, epoch=second)
+    assert (await asking)[2] == b"target"
+
+
 async def test_a_full_room_goes_on_to_the_old_side(make_gateway, connect):
     gateway = await make_gateway(max_held_requests=3)
     await gateway.switch(Route.CAPTURE)
