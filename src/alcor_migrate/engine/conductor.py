@@ -9,6 +9,7 @@ Reads like the runbook; every step lives in a module of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from alcor_migrate.engine.cutover import Attempt, Handover
 from alcor_migrate.engine.gates import Evidence, Gate, freshness, gates
 from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.state import State, StateStore
-from alcor_migrate.engine.verify import Verification, verify
+from alcor_migrate.engine.verify import Verification, describe, verify
 from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
 from alcor_migrate.gateway import Gateway, GatewaySettings, Policy, Route
 from alcor_migrate.http import JsonClient
@@ -41,7 +42,7 @@ from alcor_migrate.target import AlcorSide
 from alcor_model import load_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from alcor_migrate.settings import Settings
 
@@ -59,6 +60,9 @@ _ROUTES = {
 _UNFINISHED = {State.CUTTING_OVER: State.READY, State.REVERSING: State.SWITCHED}
 """Where a handover that a crash interrupted stands: nothing was recorded, so nothing was switched."""
 
+_ENDS = {State.COMPLETED, State.CANCELLED}
+
+_LOGGED = 20
 _RETRY_PAUSE = 2.0
 _SETTLE_INTERVAL = 1.0
 _KEEP_JOURNAL = 7 * 86400.0
@@ -74,6 +78,7 @@ class Migration:
         self._activity = "starting"
         self._tasks: set[asyncio.Task[None]] = set()
         self._verb = asyncio.Lock()
+        self._rounds: asyncio.Task[None] | None = None
         self._sweeps = 0
         self._swept_at: float | None = None
         self._swept_up = 0
@@ -119,9 +124,10 @@ class Migration:
 
     async def close(self) -> None:
         """Stop in good order: no new requests, journal written, connections closed."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._rounds] if self._rounds else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._gateway.stop()
         await self._journal.close()
         await self._source.close()
@@ -177,14 +183,28 @@ class Migration:
         while True:
             self._activity = "following"
             await asyncio.sleep(self.settings.engine.sweep_interval)
-            if self._store.state in {State.COMPLETED, State.CANCELLED}:
+            if self._store.state in _ENDS:
                 return
             if not self._verb.locked():
-                async with self._verb:
-                    await self._until_it_works("sweeping", self._sweep)
-                    if self._freshness() != "fresh":
-                        await self._until_it_works("verifying", self._verify_in_words)
-                await self._journal.prune(self._replay.applied, _KEEP_JOURNAL)
+                self._rounds = asyncio.create_task(self._look_after())
+                await asyncio.wait({self._rounds})
+
+    async def _look_after(self) -> None:
+        """What is done now and then while nobody asks for anything; a verb interrupts it."""
+        await self._until_it_works("sweeping", self._sweep)
+        if self._freshness() != "fresh":
+            await self._until_it_works("verifying", self._verify_in_words)
+        await self._journal.prune(self._replay.applied, _KEEP_JOURNAL)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One verb at a time, and nothing of our own beside it."""
+        async with self._verb:
+            if self._rounds is not None:
+                self._rounds.cancel()
+                await asyncio.wait({self._rounds})
+            yield
+            self._activity = "following" if self._store.state not in _ENDS else self._activity
 
     async def _step(
         self, before: State, after: State, activity: str, work: Callable[[], Coroutine[None, None, str]]
@@ -233,7 +253,10 @@ class Migration:
             if suspects:
                 # What was written meanwhile is replayed anyway, and is not what the sweep looks for.
                 await self._replay.reach(max(position, self._journal.position))
-                found += await self._replay.recheck(suspects)
+                healed = await self._replay.recheck(suspects)
+                found += len(healed)
+                for change in healed[:_LOGGED]:
+                    log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])
         self._sweeps += 1
         self._swept_up += found
         self._swept_at = time.time()
@@ -283,7 +306,7 @@ class Migration:
     async def verify(self, *, repair: bool = False) -> Verification:
         """Compare every object of both sides; with `repair`, have what differs replayed and compare again."""
         self._expect("verify", State.READY, State.SWITCHED, State.REVERSED)
-        async with self._verb:
+        async with self._alone():
             found = await self._verify()
             if repair and not found.clean:
                 for of in load_order():
@@ -295,7 +318,7 @@ class Migration:
     async def cutover(self, actor: str) -> Attempt:
         """Move the API traffic to the target. Raises StateError, GateClosed."""
         self._expect("cutover", State.READY, State.REVERSED)
-        async with self._verb:
+        async with self._alone():
             self._pass_gates("cutover", await self._gates("target"))
             before = self._store.state
             self._store.move(State.CUTTING_OVER, actor, "cutover was asked for")
@@ -304,7 +327,9 @@ class Migration:
     async def reverse(self, actor: str) -> Attempt:
         """Move the API traffic back to the source. Raises StateError, GateClosed."""
         self._expect("reverse", State.SWITCHED)
-        async with self._verb:
+        async with self._alone():
+            # What would keep it waiting for long is told before everything is compared.
+            self._pass_gates("reverse", [g for g in await self._gates("source") if g.name != "verification"])
             await self._verify()
             self._pass_gates("reverse", await self._gates("source"))
             self._store.move(State.REVERSING, actor, "reverse was asked for")
@@ -328,7 +353,7 @@ class Migration:
                 f"complete was confirmed for {cloud!r}, and this is the cloud {self.settings.source.cloud!r}",
                 "Complete cannot be undone; repeat it with the name of this cloud if that is what you want.",
             )
-        async with self._verb:
+        async with self._alone():
             await self._replay.reach(self._journal.position)
             moved = []
             for endpoint in await self._cloud.network_endpoints():
@@ -347,7 +372,7 @@ class Migration:
                 "the traffic is on the target, so the migration cannot be cancelled",
                 "Bring the traffic back first: `alcor-migrate reverse`.",
             )
-        async with self._verb:
+        async with self._alone():
             await self._gateway.switch(Route.PASS)
             self._store.move(State.CANCELLED, actor, "the operator cancelled the migration")
             for task in self._tasks:

@@ -126,7 +126,7 @@ class Handover:
             attempt.replayed_ms = _since(start)
             recent = sorted(self._replay.recent())[:_LAST_LOOK]
             attempt.looked_at = len(recent)
-            attempt.found_late = await self._replay.recheck(recent)
+            attempt.found_late = len(await self._replay.recheck(recent))
             attempt.looked_ms = _since(start)
         if self._replay.poison:
             raise Late(f"{len(self._replay.poison)} objects were not taken by the passive side")

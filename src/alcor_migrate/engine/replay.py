@@ -41,6 +41,8 @@ _K = TypeVar("_K")
 _BATCH = 200
 _LONGEST_PAUSE = 5.0
 _RETRIES_OF_A_REJECTION = 3
+_SLOW = 1.0
+"""Seconds after which a round of replay is worth a line in the log."""
 _RECENT = 5.0
 """Seconds in which an applied change counts as recent for the last look of a cutover."""
 
@@ -80,7 +82,6 @@ class Replay:
         """Objects that the passive side would not take, with its reason."""
         self.entries = 0
         self.changes = 0
-        self.found_by_recheck = 0
         self.worst_lag = 0.0
         self._journal = journal
         self._sides = sides
@@ -88,7 +89,7 @@ class Replay:
         self._save = save
         self._chunks: dict[str, Chunk] = {}
         self._replayed: dict[Key, int] = {}
-        self._asked: list[tuple[set[Key], asyncio.Future[int]]] = []
+        self._asked: list[tuple[set[Key], asyncio.Future[list[Change]]]] = []
         self._wanted = asyncio.Event()
         self._progress = asyncio.Condition()
         self._oldest: float | None = None
@@ -120,12 +121,12 @@ class Replay:
         """Forget a chunk that could not be read."""
         self._chunks.pop(chunk.token, None)
 
-    async def recheck(self, keys: Iterable[Key]) -> int:
-        """Read these objects again on both sides and apply what differs; answers how many differed."""
+    async def recheck(self, keys: Iterable[Key]) -> list[Change]:
+        """Read these objects again on both sides and apply what differs; answers that."""
         wanted = set(keys)
         if not wanted:
-            return 0
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            return []
+        future: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
         self._asked.append((wanted, future))
         self._wanted.set()
         return await future
@@ -154,7 +155,6 @@ class Replay:
         while self._asked:
             keys, future = self._asked[0]
             changed = await self._settle(self.active, Touched(keys=frozenset(keys)))
-            self.found_by_recheck += changed
             self._asked.pop(0)
             if not future.done():
                 future.set_result(changed)
@@ -196,12 +196,13 @@ class Replay:
                 with contextlib.suppress(asyncio.CancelledError, MigrationError):
                     await task
 
-    async def _settle(self, active_name: str, wanted: Touched) -> int:
+    async def _settle(self, active_name: str, wanted: Touched) -> list[Change]:
         """Make the passive side hold what the active one holds, for what is wanted and all that follows from it.
 
-        Answers how many objects differed.
+        Answers what differed.
         """
         active, passive = self.sides(active_name)
+        began, steps = time.monotonic(), 0
         seen: dict[Key, Change] = {}
         asked: set[Query] = set()
         for name in wanted.resources:
@@ -210,6 +211,7 @@ class Replay:
         while keys_and_queries := self._unasked(wanted, seen, asked):
             keys, queries = keys_and_queries
             asked |= queries
+            steps += 1
             ids = _grouped((key.resource, key.id) for key in keys)
             values = _grouped(((q.resource, q.field), q.value) for q in queries)
             answers = await asyncio.gather(
@@ -224,11 +226,13 @@ class Replay:
         if changes:
             self._judge(changes, await passive.apply(changes))
         at, now = self._journal.position, time.monotonic()
+        if now - began > _SLOW:
+            log.info("slow_round", seconds=round(now - began, 2), steps=steps, read=len(seen), changed=len(changes))
         if self._chunks:
             self._replayed.update(dict.fromkeys(seen, at))
         self._recent.extend((now, c.key) for c in changes)
         self.changes += len(changes)
-        return len(changes)
+        return changes
 
     def _unasked(
         self, wanted: Touched, seen: dict[Key, Change], asked: set[Query]
@@ -267,7 +271,7 @@ class Replay:
                 asyncio.get_running_loop().call_later(0.3 * tries, self._ask_again, key)
 
     def _ask_again(self, key: Key) -> None:
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
         self._asked.append(({key}, future))
         self._wanted.set()
 

@@ -100,11 +100,14 @@ async def _confirmed(journal: Journal, replay: Replay, of: Resource, suspects: s
     return changes
 
 
-def _describe(change: Change) -> Mismatch:
+def describe(change: Change) -> str:
+    """In what the two sides differ."""
     if change.new is None:
-        problem = "is only on the passive side"
-    elif change.old is None:
-        problem = "is missing on the passive side"
-    else:
-        problem = "; ".join(str(d) for d in differences(change.of, change.new, change.old, given=change.given))
-    return Mismatch(change.of.name, change.id, problem)
+        return "is only on the passive side"
+    if change.old is None:
+        return "is missing on the passive side"
+    return "; ".join(str(d) for d in differences(change.of, change.new, change.old, given=change.given))
+
+
+def _describe(change: Change) -> Mismatch:
+    return Mismatch(change.of.name, change.id, describe(change))
