@@ -130,13 +130,14 @@ class Gateway:
     async def stop(self) -> None:
         """Takes no more requests, finishes those under way within `stop_grace`, then closes. Safe to call twice.
 
-        A hold ends towards the old side.
+        A hold ends towards the old side. One that is claimed does not, because its writes may belong to the new
+        one by now: if nobody releases it within `stop_grace`, they are cut off unanswered and go nowhere.
         """
         server, self._server = self._server, None
         if server is None:
             return
         server.close()
-        if self.route is Route.HOLD:
+        if self.holding and self._claimed != self.epoch:
             self._end_hold(self._active)
         for client in list(self._clients):
             client.retire()

@@ -227,6 +227,41 @@ async def test_flipping_under_load_fails_nothing_and_serves_the_right_side(gatew
     assert counts.unknown == counts.unsettled == 0
 
 
+async def test_a_claimed_hold_only_ends_by_release(make_gateway, connect):
+    gateway = await make_gateway(max_held_requests=2)
+    await gateway.switch(Route.CAPTURE)
+    epoch = await gateway.hold(0.05)
+    gateway.claim(epoch)
+    clients = [await connect(gateway) for _ in range(4)]
+    asking = [asyncio.create_task(c.ask("POST", "/", b"{}")) for c in clients]
+    await asyncio.sleep(0.1)
+    assert gateway.stats.held_now == 4
+    await gateway.release(Route.TARGET, epoch=epoch)
+    assert {body for _, _, body in await asyncio.gather(*asking)} == {b"target"}
+    assert gateway.stats.holds_expired == 0
+
+
+async def test_a_hold_that_is_over_cannot_be_claimed(gateway):
+    epoch = await gateway.hold(0.01)
+    await eventually(lambda: not gateway.holding)
+    with pytest.raises(GatewayError, match="the hold is over"):
+        gateway.claim(epoch)
+
+
+async def test_stopping_in_a_claimed_hold_sends_held_writes_nowhere(make_gateway, connect, source, target, journal):
+    gateway = await make_gateway(stop_grace=0.05)
+    await gateway.switch(Route.CAPTURE)
+    gateway.claim(await gateway.hold(5))
+    client = await connect(gateway)
+    asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+    await eventually(lambda: gateway.stats.held_now == 1)
+    await gateway.stop()
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await asking
+    assert source.seen == target.seen == []
+    assert (await journal.counts()).intents == 0
+
+
 async def test_stopping_in_a_hold_loses_no_held_write(make_gateway, connect):
     gateway = await make_gateway()
     await gateway.switch(Route.CAPTURE)
