@@ -42,7 +42,8 @@ _HOP_BY_HOP: Final = frozenset(
 _REWRITTEN: Final = frozenset(
     {b"content-length", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
 )
-_NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"content-length", b"host", b"x-auth-token", b"content-encoding"}
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"host", b"x-auth-token", b"content-encoding"}
 _CONTENT_LENGTH: Final = frozenset({b"Content-Length", b"content-length"})
 _REMEMBERED_BYTES = 2048
 _MAX_CHUNK_LINE = 256
@@ -431,8 +432,12 @@ class ChunkedBody:
         if not _FIELD_LINES.fullmatch(line):
             msg = "a trailer field is malformed"
             raise BadMessage(msg)
+        name = line.partition(b":")[0].lower()
+        if name in _FRAMING:
+            msg = "a trailer field is about framing"
+            raise BadMessage(msg)
         self._trailer_bytes += len(line)
-        if line.partition(b":")[0].lower() not in _NEVER_IN_TRAILERS:
+        if name not in _NEVER_IN_TRAILERS:
             self.trailers += line
         return at + len(line), False
 

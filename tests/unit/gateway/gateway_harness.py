@@ -68,10 +68,10 @@ class UpstreamServer:
                 body = b""
                 seen = Seen(head, body, number)
                 if seen.field("Transfer-Encoding") == ["chunked"]:
-                    while size := int((await reader.readline()).strip(), 16):
+                    while size := int(await reader.readuntil(b"\n"), 16):
                         seen.body += await reader.readexactly(size)
                         await reader.readexactly(2)
-                    while (line := await reader.readline()) != b"\r\n":
+                    while (line := await reader.readuntil(b"\n")) != b"\r\n":
                         seen.body += line
                 elif length := seen.field("Content-Length"):
                     seen.body = await reader.readexactly(int(length[0]))

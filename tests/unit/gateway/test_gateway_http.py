@@ -5,6 +5,7 @@ import contextlib
 import random
 import socket
 
+import httptools
 import pytest
 from gateway_harness import answer, eventually
 
@@ -502,6 +503,12 @@ class FakeTransport(asyncio.Transport):
     def resume_reading(self):
         pass
 
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        pass
+
     abort = close
 
 
@@ -543,3 +550,90 @@ async def test_any_split_of_a_stream_forwards_the_same_requests(gateway, source,
     await eventually(lambda: transport.written.endswith(expected[-1]))
     assert [s.line.encode() + b"\n" + s.body for s in source.seen] == expected
     connection.connection_lost(None)
+
+
+class Delimited:
+    """The requests that llhttp finds in a stream, until it finds something that is none."""
+
+    def __init__(self, stream):
+        self.found = []
+        self.parser = httptools.HttpRequestParser(self)
+        self.error = None
+        try:
+            self.parser.feed_data(stream)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            self.error = error
+
+    def on_message_begin(self):
+        self.target = self.body = b""
+
+    def on_url(self, target):
+        self.target += target
+
+    def on_body(self, body):
+        self.body += body
+
+    def on_message_complete(self):
+        self.found.append((self.parser.get_method(), self.target, self.body))
+
+
+def mutated(rng, stream):
+    """The stream with a few of the changes that smugglers make."""
+    pieces = [
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"\t",
+        b":",
+        b"0",
+        b"\x00",
+        b"chunked",
+        b"\r\nContent-Length: 1",
+        b"\xff",
+        b";",
+    ]
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(stream))
+        change = rng.random()
+        if change < 0.5:
+            stream = stream[:at] + rng.choice(pieces) + stream[at:]
+        elif change < 0.8:
+            stream = stream[:at] + stream[at + rng.randrange(1, 4) :]
+        else:
+            stream = stream[:at] + bytes([stream[at] ^ (1 << rng.randrange(8))]) + stream[at + 1 :]
+    return stream
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_input_desynchronises_a_connection(gateway, source, seed):
+    """Of a mutated stream, what the upstream gets is what llhttp delimits, or less of it."""
+    rng = random.Random(seed)
+    source.script = lambda *_: answer(b"")
+    forwarded = 0
+    for _ in range(120):
+        stream = mutated(rng, random_requests(rng, 3)[0])
+        source.seen.clear()
+        connection = ClientConnection(gateway)
+        transport = FakeTransport()
+        connection.connection_made(transport)
+        connection.data_received(stream)
+        before = -1
+        while before != len(transport.written) or (connection.busy and connection._body is None):
+            before = len(transport.written)
+            await asyncio.sleep(0.001)
+        connection.connection_lost(None)
+        got = [(s.head.split(b" ")[0], s.head.split(b" ")[1], s.body) for s in source.seen]
+        reference = Delimited(stream)
+        if isinstance(reference.error, httptools.HttpParserInvalidMethodError) or "invalid `Transfer" in str(
+            reference.error
+        ):
+            # llhttp knows a list of methods, the grammar of HTTP does not; nor does it allow llhttp to take
+            # white space behind a value for a part of it (RFC 9110 §5.5)
+            got = got[: len(reference.found)]
+        assert got == reference.found[: len(got)]
+        forwarded += len(got)
+    assert forwarded > 50
+    assert gateway.stats.refused_total > 20
