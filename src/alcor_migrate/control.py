@@ -21,7 +21,7 @@ from alcor_migrate.status import to_json
 from alcor_model.errors import AlcorError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from alcor_migrate.engine.conductor import Migration
 
@@ -47,8 +47,9 @@ def socket_path(state_dir: str) -> str:
     return os.path.relpath(path)
 
 
-async def serve(migration: Migration) -> web.AppRunner:
-    """Open the control socket of a migration; the caller cleans the runner up. Raises ControlError."""
+@contextlib.asynccontextmanager
+async def serving(migration: Migration) -> AsyncIterator[None]:
+    """Keep the control socket of a migration open. Raises ControlError."""
     path = socket_path(migration.settings.state_dir)
     # The state directory's lock is ours, so a socket that is there was left by a process that is gone.
     with contextlib.suppress(FileNotFoundError):
@@ -65,7 +66,12 @@ async def serve(migration: Migration) -> web.AppRunner:
         raise ControlError(f"the control socket {path} cannot be opened: {error}") from error
     finally:
         os.umask(mask)
-    return runner
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108  # as above
 
 
 async def call(state_dir: str, verb: str, /, **arguments: Any) -> Any:

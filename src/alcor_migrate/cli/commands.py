@@ -167,14 +167,14 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await migration.start()
-    runner = await control.serve(migration)
-    _err.print(
-        f"The gateway listens on {settings.gateway.listen}; `alcor-migrate watch` shows how it goes. Ctrl-C stops."
-    )
     try:
-        await stop.wait()
+        async with control.serving(migration):
+            _err.print(
+                f"The gateway listens on {settings.gateway.listen}; `alcor-migrate watch` shows how it goes. "
+                "Ctrl-C stops."
+            )
+            await stop.wait()
     finally:
-        await runner.cleanup()
         await migration.close()
 
 

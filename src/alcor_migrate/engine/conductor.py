@@ -24,7 +24,7 @@ from alcor_migrate.engine.cutover import Attempt, Handover
 from alcor_migrate.engine.gates import Evidence, Gate, freshness, gates
 from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.state import State, StateStore
-from alcor_migrate.engine.verify import Verification, describe, verify
+from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
 from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
 from alcor_migrate.gateway import Gateway, GatewaySettings, Policy, Route
 from alcor_migrate.http import JsonClient
@@ -63,6 +63,7 @@ _UNFINISHED = {State.CUTTING_OVER: State.READY, State.REVERSING: State.SWITCHED}
 _ENDS = {State.COMPLETED, State.CANCELLED}
 
 _LOGGED = 20
+_SWEEP_LOOKS = 3
 _RETRY_PAUSE = 2.0
 _SETTLE_INTERVAL = 1.0
 _KEEP_JOURNAL = 7 * 86400.0
@@ -248,12 +249,11 @@ class Migration:
         found = 0
         for of in load_order():
             active, passive = self._replay.sides()
-            position = self._journal.position
-            suspects = await differing(active, passive, of, self.settings.engine.page_size)
-            if suspects:
-                # What was written meanwhile is replayed anyway, and is not what the sweep looks for.
-                await self._replay.reach(max(position, self._journal.position))
-                healed = await self._replay.recheck(suspects)
+            suspects = {k.id for k in await differing(active, passive, of, self.settings.engine.page_size)}
+            # What is being written now differs for a moment, and is replayed anyway; the sweep looks for the rest.
+            lasting = await confirmed(self._journal, self._replay, of, suspects, _SWEEP_LOOKS)
+            if lasting:
+                healed = await self._replay.recheck(change.key for change in lasting)
                 found += len(healed)
                 for change in healed[:_LOGGED]:
                     log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])

@@ -79,16 +79,18 @@ async def verify(
         suspects = {k.id for k in await differing(active, passive, of, page_size, counted.append)}
         compared += sum(counted)
         progress(of.plural, sum(counted))
-        mismatches += [_describe(change) for change in await _confirmed(journal, replay, of, suspects)]
+        mismatches += [_describe(change) for change in await confirmed(journal, replay, of, suspects)]
     if mismatches:
         log.warning("verify_found_mismatches", count=len(mismatches), first=mismatches[0].problem)
     return Verification(started, time.time(), compared, len(mismatches), mismatches[:_SHOWN], replay.applied)
 
 
-async def _confirmed(journal: Journal, replay: Replay, of: Resource, suspects: set[str]) -> list[Change]:
-    """Those of the suspects that differ at every look."""
+async def confirmed(
+    journal: Journal, replay: Replay, of: Resource, suspects: set[str], looks: int = _LOOKS
+) -> list[Change]:
+    """Those of the suspects that differ at every look; what was only just written does not."""
     changes: list[Change] = []
-    for number in range(_LOOKS):
+    for number in range(looks):
         if not suspects:
             return []
         if number:
