@@ -4,6 +4,9 @@ Wrappers, JSON names and status codes are upstream Alcor's. Batch creation is wh
 exact, all or nothing, idempotent by id, and without any side effect, because during a live copy an object may
 arrive before the one that it refers to.
 
+A single creation, change or removal goes through the same services as the Neutron API, and what the native API
+may say beyond it (ids, status, times, segmentation ids) is kept as given.
+
 The native API is the operator's: it needs the role `admin`.
 """
 
@@ -19,10 +22,21 @@ import structlog
 from aiohttp import web
 
 from alcor_model import to_neutron
-from alcor_model.catalogue import RESOURCES, Resource
+from alcor_model.catalogue import (
+    FLOATING_IP,
+    RESOURCES,
+    ROUTER,
+    SECURITY_GROUP,
+    SECURITY_GROUP_RULE,
+    Resource,
+)
 from alcor_model.errors import AlcorError, MalformedObject
 from alcor_model.mapping import check
 from alcor_sdn.controller.identity import Caller, IdentityUnavailable, InvalidToken
+from alcor_sdn.controller.neutron import attributes
+from alcor_sdn.controller.neutron.errors import ApiError
+from alcor_sdn.controller.services.session import Session
+from alcor_sdn.controller.services.table import SERVICES
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
@@ -67,6 +81,8 @@ class NativeApi:
         app.router.add_delete("/project/{project}/{collection}/bulk", self._guarded(self.bulk_delete))
         app.router.add_get("/project/{project}/{collection}", self._guarded(self.list))
         app.router.add_get("/project/{project}/{collection}/{id}", self._guarded(self.show))
+        app.router.add_post("/project/{project}/{collection}", self._guarded(self.create))
+        app.router.add_put("/project/{project}/{collection}/{id}", self._guarded(self.update))
         app.router.add_delete("/project/{project}/{collection}/{id}", self._guarded(self.delete))
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -127,15 +143,55 @@ class NativeApi:
         fields = request.query.getall("fields", [])
         return _json({of.alcor_member: alcor if exact else _rendered(of, alcor, fields)})
 
-    async def delete(self, request: web.Request, of: Resource) -> web.Response:
-        """Remove one object."""
+    async def create(self, request: web.Request, of: Resource) -> web.Response:
+        """Create one object as a user's request would, with whatever of it is given."""
+        caller = await self._admin(request)
+        given = {**_member(await _body(request), of), "project_id": request.match_info["project"]}
+
+        def created(rows: Rows) -> Json:
+            session = Session(rows, caller, self._settings)
+            if given.get("id") and rows.get(of, given["id"]) is not None:
+                if of.name not in _UPSERTED:
+                    status = 406 if of is FLOATING_IP else 409
+                    raise Refused(status, f"{of.alcor_member} {given['id']} is there already")
+                return _updated(session, of, given["id"], given)
+            return _created(session, of, given)
+
+        made = await self._store.write(created)
+        return _json({of.alcor_member: made}, 200 if of is ROUTER else 201)
+
+    async def update(self, request: web.Request, of: Resource) -> web.Response:
+        """Change what is given and not null."""
+        caller = await self._admin(request)
         object_id = request.match_info["id"]
-        removed = await self._store.write(lambda rows: rows.remove(of, [object_id]))
-        if not removed and of.name not in _IDS_ANSWERED:
-            return self._missing(of, object_id)
+        given = _member(await _body(request), of)
+
+        def updated(rows: Rows) -> Json:
+            if rows.get(of, object_id) is None:
+                raise Refused(412 if of in _GROUPS else 404, f"{of.alcor_member} {object_id} is not there")
+            return _updated(Session(rows, caller, self._settings), of, object_id, given)
+
+        return _json({of.alcor_member: await self._store.write(updated)})
+
+    async def delete(self, request: web.Request, of: Resource) -> web.Response:
+        """Remove one object, unless others need it."""
+        caller = await self._admin(request)
+        object_id = request.match_info["id"]
+
+        def deleted(rows: Rows) -> bool:
+            session = Session(rows, caller, self._settings)
+            found = session.get(of, object_id)
+            if found is None:
+                return False
+            if of is FLOATING_IP and found.get("port_id"):
+                raise Refused(406, f"elasticip {object_id} is associated with port {found['port_id']}")
+            SERVICES[of.name].delete(session, found)
+            return True
+
+        there = await self._store.write(deleted)
         if of.name in _IDS_ANSWERED:
-            return _json({"id": object_id if removed else None})
-        return web.Response(status=200)
+            return _json({"id": object_id if there else None})
+        return web.Response(status=200) if there else self._missing(of, object_id)
 
     def _missing(self, of: Resource, object_id: str) -> web.Response:
         status = _MISSING[of.name]
@@ -150,6 +206,10 @@ class NativeApi:
                 answer: web.Response = await handler(request, _resource(request))
             except Refused as refused:
                 return _error(request, refused.status, str(refused))
+            except ApiError as refused:
+                return _error(request, 403 if refused.kind == "SecurityGroupInUse" else refused.status, str(refused))
+            except MalformedObject as malformed:
+                return _error(request, 400, str(malformed))
             except InvalidToken:
                 return web.Response(status=401)
             except (IdentityUnavailable, StoreError) as error:
@@ -188,6 +248,11 @@ _MISSING = {
 }
 """The status of an object that is not there (200: its member is null)."""
 
+_UPSERTED = frozenset({"network", "router", "security_group", "security_group_rule"})
+"""Resources whose second POST with an id replaces what the first has made."""
+
+_GROUPS = (SECURITY_GROUP, SECURITY_GROUP_RULE)
+
 _IDS_ANSWERED = frozenset({"network", "subnet", "router", "floatingip"})
 """Resources whose DELETE answers with the id."""
 
@@ -199,6 +264,37 @@ def _check_all(of: Resource, objects: list[Any]) -> None:
             check(of, to_neutron(of, alcor))
         except MalformedObject as error:
             raise Refused(400, f"{of.alcor_plural}[{position}]: {error}") from error
+
+
+def _member(body: Any, of: Resource) -> Json:
+    if not isinstance(body, dict) or not isinstance(body.get(of.alcor_member), dict):
+        raise Refused(400, f"the body is not an object with a member {of.alcor_member!r}")
+    return {name: value for name, value in body[of.alcor_member].items() if value is not None}
+
+
+def _created(session: Session, of: Resource, given: Json) -> Json:
+    """A new object: what Neutron lets a creation say goes through the service, the rest is kept as given."""
+    neutron = to_neutron(of, given)
+    values = attributes.of_service(of.name, neutron)
+    made = SERVICES[of.name].create(session, values)
+    return _kept(session, of, made, given)
+
+
+def _updated(session: Session, of: Resource, object_id: str, given: Json) -> Json:
+    found = session.there(of, object_id)
+    neutron = to_neutron(of, given)
+    table = attributes.ATTRIBUTES[of.name]
+    changes = {n: v for n, v in neutron.items() if n in table and table[n].update and v != found.get(n)}
+    changed = SERVICES[of.name].update(session, found, changes)
+    return _kept(session, of, changed, {**given, "id": object_id})
+
+
+def _kept(session: Session, of: Resource, neutron: Json, given: Json) -> Json:
+    """Store an object with everything that was given on top; answers it in Alcor's form."""
+    alcor = {**(session.rows.get(of, neutron["id"]) or {}), **given}
+    check(of, to_neutron(of, alcor))
+    session.rows.put(of, [alcor])
+    return alcor
 
 
 def _list(body: Any, key: str) -> list[Any]:

@@ -13,7 +13,6 @@ import structlog
 from aiohttp import web
 
 from alcor_model.catalogue import (
-    FLOATING_IP,
     NETWORK,
     PORT,
     RESOURCES,
@@ -27,16 +26,9 @@ from alcor_sdn.controller.identity import Caller, IdentityUnavailable, InvalidTo
 from alcor_sdn.controller.neutron import attributes, filters, policy, values, views
 from alcor_sdn.controller.neutron.errors import ApiError, bad_request, fail, fault, invalid, not_found
 from alcor_sdn.controller.neutron.extensions import EXTENSIONS, QUOTAS, availability_zones
-from alcor_sdn.controller.services import (
-    floating_ips,
-    networks,
-    ports,
-    routers,
-    security_groups,
-    subnets,
-    tags,
-)
+from alcor_sdn.controller.services import routers, security_groups, tags
 from alcor_sdn.controller.services.session import Session
+from alcor_sdn.controller.services.table import SERVICES
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
@@ -56,28 +48,6 @@ _PREFIX = "/v2.0/"
 _BY_COLLECTION = {of.collection: of for of in RESOURCES}
 _MAX_TAGS, _LONGEST_TAG = 50, 255
 
-
-class _Actions(msgspec.Struct, frozen=True):
-    create: Callable[[Session, Json], Json]
-    update: Callable[[Session, Json, Json], Json] | None
-    delete: Callable[[Session, Json], None]
-    bulk: bool = True
-    tagged: bool = True
-
-
-def _create_rule(session: Session, rule: Json) -> Json:
-    return security_groups.create_rules(session, [rule])[0]
-
-
-_SERVICES: dict[str, _Actions] = {
-    NETWORK.name: _Actions(networks.create, networks.update, networks.delete),
-    SUBNET.name: _Actions(subnets.create, subnets.update, subnets.delete),
-    PORT.name: _Actions(ports.create, ports.update, ports.delete),
-    SECURITY_GROUP.name: _Actions(security_groups.create, security_groups.update, security_groups.delete),
-    SECURITY_GROUP_RULE.name: _Actions(_create_rule, None, security_groups.delete_rule, tagged=False),
-    ROUTER.name: _Actions(routers.create, routers.update, routers.delete, bulk=False),
-    FLOATING_IP.name: _Actions(floating_ips.create, floating_ips.update, floating_ips.delete, bulk=False),
-}
 
 _ROUTER_ACTIONS = frozenset(
     {"add_router_interface", "remove_router_interface", "add_extraroutes", "remove_extraroutes"}
@@ -165,7 +135,7 @@ class NeutronApi:
                 return await self._member(call, of, call.path[1])
             case 3 if of is ROUTER and call.path[2] in _ROUTER_ACTIONS:
                 return await self._router_action(call, call.path[1], call.path[2])
-            case 3 | 4 if call.path[2] == "tags" and _SERVICES[of.name].tagged:
+            case 3 | 4 if call.path[2] == "tags" and SERVICES[of.name].tagged:
                 return await self._tags(call, of, call.path[1], *call.path[3:])
         raise fault("HTTPNotFound")
 
@@ -189,7 +159,7 @@ class NeutronApi:
             found = filters.run(session, of, query)
             url = str(call.request.url.with_query(None))
             return (
-                views.shown(session, of, found, query.fields),
+                views.listed(session, of, found, query.fields),
                 filters.links(url, call.request.query, query, found),
             )
 
@@ -224,7 +194,7 @@ class NeutronApi:
             if of is SECURITY_GROUP_RULE:
                 made = security_groups.create_rules(session, batch)
             else:
-                made = [_SERVICES[of.name].create(session, one) for one in batch]
+                made = [SERVICES[of.name].create(session, one) for one in batch]
             return [views.created(session, of, one) for one in made]
 
         made = await self._store.write(created)
@@ -261,14 +231,14 @@ class NeutronApi:
             await self._store.read(lambda rows: self._session(rows, call).visible(of, object_id))
         changes = attributes.of_update(of.name, _one(body, of), call.caller.project_id, admin=call.caller.admin)
         wanted = _wanted_revision(call)
-        update = _SERVICES[of.name].update
+        update = SERVICES[of.name].update
 
         def updated(rows: Rows) -> Json:
             session = self._session(rows, call)
             found = session.visible(of, object_id)
             policy.may_update(session, of, found, changes)
             _same_revision(found, wanted)
-            changed = found if update is None else update(session, found, changes)
+            changed = update(session, found, changes)
             return views.shown(session, of, [changed])[0]
 
         return _json({of.name: await self._store.write(updated)})
@@ -283,7 +253,7 @@ class NeutronApi:
             found = session.there(of, object_id) if of is SECURITY_GROUP_RULE else session.visible(of, object_id)
             policy.may(session, f"delete_{of.name}", of, found)
             _same_revision(found, wanted)
-            _SERVICES[of.name].delete(session, found)
+            SERVICES[of.name].delete(session, found)
 
         await self._store.write(deleted)
         return web.Response(status=204)
@@ -308,7 +278,7 @@ class NeutronApi:
                     return routers.remove_interface(session, router, body)
             routes = _routes(body)
             change = routers.add_routes if action == "add_extraroutes" else routers.remove_routes
-            return {ROUTER.name: views.shown(session, ROUTER, [change(session, router, routes)])[0]}
+            return {ROUTER.name: views.unfiltered_router(session, change(session, router, routes))}
 
         return _json(await self._store.write(done))
 
@@ -448,7 +418,7 @@ async def _body(call: _Call) -> Any:
 def _bodies(body: Any, of: Resource) -> tuple[list[Json], bool]:
     """The objects of a creation: one, or a batch where the resource takes one."""
     if of.plural in body:
-        if not _SERVICES[of.name].bulk:
+        if not SERVICES[of.name].bulk:
             raise bad_request("Bulk operation not supported")
         batch = body[of.plural]
         if not batch:

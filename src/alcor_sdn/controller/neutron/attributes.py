@@ -306,6 +306,24 @@ def of_create(resource: str, body: Json, project_id: str, *, admin: bool) -> Jso
     }
 
 
+def of_service(resource: str, neutron: Json) -> Json:
+    """The values for a service from an object that need not come from a user: its id too, no rule about who.
+
+    Raises ApiError.
+    """
+    given = {**neutron, "tenant_id": neutron["project_id"]}
+    table = ATTRIBUTES[resource]
+    values = {
+        name: _value(attribute, given[name]) if given.get(name) is not None else _copy(attribute.default)
+        for name, attribute in table.items()
+        if attribute.create
+    }
+    missing = [name for name, value in values.items() if value is REQUIRED]
+    if missing:
+        raise bad_request(f"Failed to parse request. Required attribute '{missing[0]}' not specified")
+    return {**values, "id": given.get("id")}
+
+
 def of_update(resource: str, body: Json, project_id: str, *, admin: bool) -> Json:
     """The changes of an update, checked and converted. Raises ApiError."""
     given = dict(body)

@@ -45,7 +45,7 @@ _ERRORS: dict[str, tuple[int, str]] = {
     "ExternalGatewayForFloatingIPNotFound": (
         404,
         (
-            "External network {network} is not reachable from subnet {subnet}. Therefore, cannot associate Port "
+            "External network {network} is not reachable from subnet {subnet}.  Therefore, cannot associate Port "
             "{port} with a Floating IP."
         ),
     ),
@@ -69,6 +69,10 @@ _ERRORS: dict[str, tuple[int, str]] = {
             "{old}, new_mac {new}."
         ),
     ),
+    "UnsupportedPortDeviceOwner": (
+        409,
+        "Operation {operation} is not supported for device_owner {owner} on port {id}.",
+    ),
     "MacAddressInUse": (
         409,
         "Unable to complete operation for network {network}. The mac address {mac} is in use.",
@@ -86,7 +90,7 @@ _ERRORS: dict[str, tuple[int, str]] = {
     ),
     "InvalidSharedSetting": (
         409,
-        "Unable to reconfigure sharing settings for network {id}. Multiple projects are using it.",
+        "Unable to reconfigure sharing settings for network {name}. Multiple projects are using it.",
     ),
     "ExternalNetworkInUse": (
         409,

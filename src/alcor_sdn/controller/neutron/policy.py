@@ -98,6 +98,7 @@ RULES: dict[str, Rule] = {
     "update_security_group": _ADMIN_OR_OWNER,
     "delete_security_group": _ADMIN_OR_OWNER,
     "create_security_group_rule": _any(admin, _group_owner),
+    "update_security_group_rule": _any(admin, _group_owner),
     "delete_security_group_rule": _any(admin, _group_owner),
     "create_router": _ADMIN_OR_OWNER,
     "update_router": _ADMIN_OR_OWNER,
@@ -242,6 +243,8 @@ def _attribute_rules(action: str, name: str, value: Any) -> list[Any]:
     rule = f"{action}:{name}"
     if name == "external_gateway_info" and isinstance(value, dict):
         return [rule, [f"{rule}:{part}" for part in _GATEWAY_PARTS if part in value]]
+    if name == "hints" and value:
+        return [rule, [f"{rule}:{part}" for part in value]]
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [rule, [f"{rule}:{part}" for item in value for part in item]]
     return [rule]

@@ -411,7 +411,7 @@ def dhcp_options(value: Any) -> str | None:
             and str(option.get("ip_version", 4)) in {"4", "6"}
         )
         if not good:
-            return f"No valid key specs matched for: {option}"
+            raise invalid(f"No valid key specs matched for: {option}")
     return None
 
 
@@ -453,7 +453,7 @@ def dns_name(value: Any) -> str | None:
         return None
     return (
         f"'{value}' not a valid PQDN or FQDN. Reason: Name '{value}' must be 1-63 characters long, each of "
-        "which can only be alphanumeric or a hyphen."
+        "which can only be alphanumeric or a hyphen"
     )
 
 

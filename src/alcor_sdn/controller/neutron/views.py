@@ -14,6 +14,7 @@ from alcor_model.catalogue import (
     SUBNET,
 )
 from alcor_sdn.controller.neutron import policy
+from alcor_sdn.controller.services import routers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +32,16 @@ _PORT_DETAILS = (
     "device_id",
     "device_owner",
 )
+
+
+def listed(session: Session, of: Resource, found: list[Json], fields: Sequence[str] = ()) -> list[Json]:
+    """The objects as a list shows them: Neutron does not say of a group's rules there whose they are."""
+    whole = shown(session, of, found, fields)
+    if of is SECURITY_GROUP:
+        for group in whole:
+            for rule in group.get("security_group_rules", ()):
+                rule["belongs_to_default_sg"] = None
+    return whole
 
 
 def shown(session: Session, of: Resource, found: list[Json], fields: Sequence[str] = ()) -> list[Json]:
@@ -97,3 +108,16 @@ def created(session: Session, of: Resource, one: Json) -> Json:
     elif of is ROUTER:
         one = {**one, "availability_zones": []}
     return shown(session, of, [one])[0]
+
+
+def unfiltered_router(session: Session, router: Json) -> Json:
+    """A router as the answers to `add_extraroutes` and `remove_extraroutes` show it: with all that Neutron knows."""
+    gateway = router.get("external_gateway_info") or {}
+    return {
+        **router,
+        "enable_snat": gateway.get("enable_snat", True),
+        "gw_port_id": routers.gateway_port_id(session, router),
+        "ha_vr_id": 0,
+        "enable_default_route_bfd": False,
+        "enable_default_route_ecmp": False,
+    }

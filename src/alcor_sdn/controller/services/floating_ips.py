@@ -57,8 +57,9 @@ def create(session: Session, values: Json) -> Json:
         "status": "DOWN",
         "description": values["description"],
         "qos_policy_id": None,
-        "dns_domain": values["dns_domain"],
-        "dns_name": values["dns_name"],
+        # Without an external DNS service Neutron forgets these two; nobody would publish them here either.
+        "dns_domain": "",
+        "dns_name": "",
         "tags": [],
     }
     wanted = {name: values[name] for name in _FREE if values[name] is not None}

@@ -115,10 +115,10 @@ def for_new_port(session: Session, network_id: str, mac: str, owner: str, wanted
         for version in (_V4, _V6):
             candidates = [s for s in subnets if s["ip_version"] == version and not automatic(s) and _serves(s, owner)]
             if candidates:
-                chosen.append(_first_free(session, network_id, candidates))
+                chosen.append(_first_free(session, network_id, candidates, owner))
     else:
         chosen = _chosen(session, network_id, subnets, mac, owner, wanted)
-    return chosen + _automatic_ones(subnets, mac, owner, {ip["subnet_id"] for ip in chosen}, wanted)
+    return chosen + _automatic_ones(subnets, mac, owner, {ip["subnet_id"] for ip in chosen})
 
 
 def for_changed_port(session: Session, port: Json, wanted: list[Json], mac: str) -> list[Json]:
@@ -138,7 +138,7 @@ def for_changed_port(session: Session, port: Json, wanted: list[Json], mac: str)
                 old.remove(same)
     for item in wanted:
         if "ip_address" not in item:
-            same = next((ip for ip in old if ip["subnet_id"] == item.get("subnet_id")), None)
+            same = next((ip for ip in reversed(old) if ip["subnet_id"] == item.get("subnet_id")), None)
             (kept if same else new).append(same or item)
             if same:
                 old.remove(same)
@@ -183,7 +183,7 @@ def _chosen(
                 chosen.append({"subnet_id": subnet["id"], "ip_address": address})
         else:
             taken_here = {ip["ip_address"] for ip in chosen}
-            chosen.append(_first_free(session, network_id, [subnet], taken_here))
+            chosen.append(_first_free(session, network_id, [subnet], owner, taken_here))
     return chosen
 
 
@@ -209,10 +209,8 @@ def _subnet_for(session: Session, network_id: str, subnets: Sequence[Json], item
     raise fault("InvalidIpForNetwork", address=item["ip_address"])
 
 
-def _automatic_ones(
-    subnets: Sequence[Json], mac: str, owner: str, have: set[str], wanted: list[Json] | None
-) -> list[Json]:
-    if owner in ROUTER_INTERFACE_OWNERS or wanted == []:
+def _automatic_ones(subnets: Sequence[Json], mac: str, owner: str, have: set[str]) -> list[Json]:
+    if owner in ROUTER_INTERFACE_OWNERS:
         return []
     return [
         {"subnet_id": s["id"], "ip_address": eui64(s["cidr"], mac)}
@@ -222,36 +220,37 @@ def _automatic_ones(
 
 
 def _first_free(
-    session: Session, network_id: str, subnets: Sequence[Json], also_taken: set[str] | None = None
+    session: Session,
+    network_id: str,
+    subnets: Sequence[Json],
+    owner: str,
+    also_taken: set[str] | None = None,
 ) -> Json:
     for subnet in subnets:
-        address = free_address(session, subnet, also_taken or set())
+        address = free_address(session, subnet, also_taken or set(), lowest=owner == "network:dhcp")
         if address is not None:
             return {"subnet_id": subnet["id"], "ip_address": address}
     raise fault("IpAddressGenerationFailure", network=network_id)
 
 
-def free_address(session: Session, subnet: Json, also_taken: set[str]) -> str | None:
+def free_address(session: Session, subnet: Json, also_taken: set[str], *, lowest: bool = False) -> str | None:
     """A free address of a subnet's pools: by luck while that works, else by looking at all that are taken."""
     pools = ranges(subnet.get("allocation_pools") or [])
     make = ipaddress.IPv4Address if subnet["ip_version"] == _V4 else ipaddress.IPv6Address
     size = sum(end - start + 1 for start, end in pools)
-    if size == 0:
-        return None
-    if size > _LARGE_POOL:
+    if size > _LARGE_POOL and not lowest:
         guesses = [str(make(_nth(pools, secrets.randbelow(size)))) for _ in range(_GUESSES)]
-        taken = session.rows.holders(subnet["id"], guesses)
+        taken = session.rows.holders(subnet["id"], guesses).keys() | also_taken
         for guess in guesses:
-            if guess not in taken and guess not in also_taken:
+            if guess not in taken:
                 return guess
     everything = session.rows.taken(subnet["id"]).keys() | also_taken
-    if size > _LARGE_POOL:
-        return next(
-            (a for start, end in pools for n in range(start, end + 1) if (a := str(make(n))) not in everything),
-            None,
-        )
-    free = [a for start, end in pools for n in range(start, end + 1) if (a := str(make(n))) not in everything]
-    return secrets.choice(free) if free else None
+    numbers = (number for start, end in pools for number in range(start, end + 1))
+    free = (address for number in numbers if (address := str(make(number))) not in everything)
+    if lowest or size > _LARGE_POOL:
+        return next(free, None)
+    left = list(free)
+    return secrets.choice(left) if left else None
 
 
 def _nth(pools: Sequence[Pool], position: int) -> int:

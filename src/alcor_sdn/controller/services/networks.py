@@ -243,7 +243,7 @@ def _stays_shared(session: Session, network: Json) -> None:
     own = {network["project_id"], ""}
     used = (*session.find(PORT, network_id=network["id"]), *session.find(SUBNET, network_id=network["id"]))
     if any(user.get("project_id") not in own for user in used):
-        fail("InvalidSharedSetting", id=network["id"])
+        fail("InvalidSharedSetting", name=network["name"])
 
 
 def _change_external(session: Session, network: Json, changed: Json, *, external: bool) -> None:

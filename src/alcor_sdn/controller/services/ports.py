@@ -103,8 +103,9 @@ def create(session: Session, values: Json, *, status: str = "DOWN") -> Json:
         "tags": values["tags"],
     }
     port.update(_binding(port))
-    bound = bool(port["binding:host_id"])
-    return session.add(PORT, with_names(session, port), revision=1 + _BINDING_STEPS if bound else 1)
+    _show_trust(port)
+    revision = 1 + (_BINDING_STEPS if port["binding:host_id"] else 0) + bool(port["tags"])
+    return session.add(PORT, with_names(session, port), revision=revision)
 
 
 def update(session: Session, port: Json, changes: Json) -> Json:
@@ -128,6 +129,8 @@ def update(session: Session, port: Json, changes: Json) -> Json:
     if "dns_name" in changes:
         changed["dns_name"] = _host_name(session, changes["dns_name"])
     steps = 1 + _bind(port, changed, changes)
+    if "trusted" in changes or "binding:profile" in changes:
+        _show_trust(changed)
     changed = with_names(session, changed)
     return port if changed == port else session.touch(PORT, changed, steps=steps)
 
@@ -194,7 +197,7 @@ def with_names(session: Session, port: Json) -> Json:
     for ip in port["fixed_ips"]:
         host = name or "host-" + ip["ip_address"].replace(".", "-").replace(":", "-")
         full = host if host.endswith(".") else f"{host}.{domain}"
-        assignment.append({"ip_address": ip["ip_address"], "hostname": host.rstrip("."), "fqdn": full})
+        assignment.append({"ip_address": ip["ip_address"], "hostname": host, "fqdn": full})
     return {**port, "dns_assignment": assignment}
 
 
@@ -212,7 +215,7 @@ def _check_device(session: Session, owner: str, device: str, project: str) -> No
     if session.caller.admin or not device or owner not in ipam.ROUTER_INTERFACE_OWNERS:
         return
     router = session.get(ROUTER, device)
-    if router is None or router["project_id"] != project:
+    if router is not None and router["project_id"] != project:
         fail("DeviceIDNotOwnedByTenant", device=device)
 
 
@@ -280,6 +283,12 @@ def _binding(port: Json) -> Json:
     return _BOUND if port["binding:vnic_type"] == "normal" else _FAILED
 
 
+def _show_trust(port: Json) -> None:
+    """Nova reads from the binding's profile whether a virtual function may be trusted."""
+    if port.get("trusted") is not None:
+        port["binding:profile"] = {**port["binding:profile"], "trusted": port["trusted"]}
+
+
 def _bind(port: Json, changed: Json, changes: Json) -> int:
     """Bind, move or unbind a port; says how many revisions that counts beside the change itself."""
     host = port.get("binding:host_id") or ""
@@ -303,8 +312,11 @@ def _new_mac(session: Session, port: Json, changed: Json, wanted: str | None) ->
     mac = macs.normal(wanted) if wanted else macs.claim(session, port["network_id"], None)
     if mac == port["mac_address"]:
         return mac
+    owner = changed["device_owner"]
+    if trusted_owner(owner):
+        fail("UnsupportedPortDeviceOwner", operation="mac address update", owner=owner, id=port["id"])
     bound = port.get("binding:vif_type") not in {"unbound", "binding_failed", None}
-    if bound and port.get("binding:host_id") and changed["device_owner"]:
+    if bound and port.get("binding:host_id") and owner:
         fail("PortBound", id=port["id"], vif_type=port["binding:vif_type"], old=port["mac_address"], new=mac)
     return macs.claim(session, port["network_id"], mac)
 

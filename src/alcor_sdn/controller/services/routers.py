@@ -47,19 +47,19 @@ def create(session: Session, values: Json) -> Json:
     }
     session.add(ROUTER, router, revision=1)
     if values["external_gateway_info"]:
-        router = _set_gateway(session, dict(router), values["external_gateway_info"])
-        session.touch(ROUTER, router)
+        router = dict(router)
+        steps = _set_gateway(session, router, values["external_gateway_info"])
+        router["availability_zones"] = [session.settings.availability_zone]
+        session.touch(ROUTER, router, steps=min(steps, 1))
     return router
 
 
 def update(session: Session, router: Json, changes: Json) -> Json:
     """A changed router."""
     changed = dict(router)
-    steps = 1
+    steps = 0
     if "external_gateway_info" in changes:
-        changed = _set_gateway(session, changed, changes["external_gateway_info"] or None)
-        before, after = router.get("external_gateway_info"), changed.get("external_gateway_info")
-        steps = 2 if after and not before else 1
+        steps += _set_gateway(session, changed, changes["external_gateway_info"] or None)
     if "routes" in changes:
         changed["routes"] = _checked_routes(session, router, changes["routes"])
     for name in ("distributed", "ha", "enable_ndp_proxy"):
@@ -68,6 +68,11 @@ def update(session: Session, router: Json, changes: Json) -> Json:
     for name in ("name", "description", "admin_state_up"):
         if name in changes:
             changed[name] = changes[name]
+    beside = {name: router[name] for name in ("external_gateway_info",)}
+    if {**changed, **beside} != router:
+        steps += 1
+    if changed["admin_state_up"] and changes and not changed["availability_zones"]:
+        changed["availability_zones"] = [session.settings.availability_zone]
     return router if changed == router else session.touch(ROUTER, changed, steps=steps)
 
 
@@ -86,12 +91,14 @@ def delete(session: Session, router: Json) -> None:
 def add_interface(session: Session, router: Json, body: Json) -> Json:
     """Attach a router to a subnet, or a port to a router; says which port it became."""
     by_port, _ = _which(body, removing=False)
+    before = {port["id"] for port in _interfaces(session, router)}
     if by_port:
         port, subnets = _attach_port(session, router, body["port_id"])
     else:
         port, subnets = _attach_subnet(session, router, body["subnet_id"])
-    zones = router.get("availability_zones") or [session.settings.availability_zone]
-    session.touch(ROUTER, {**router, "availability_zones": zones})
+    if port["id"] not in before:
+        zones = router.get("availability_zones") or [session.settings.availability_zone]
+        session.touch(ROUTER, {**router, "availability_zones": zones})
     return _interface(router, port, subnets[-1]["id"], subnets)
 
 
@@ -124,9 +131,9 @@ def remove_interface(session: Session, router: Json, body: Json) -> Json:
             session.touch(PORT, ports.with_names(session, {**port, "fixed_ips": left}))
         elif subnet["id"] in ids:
             ports.remove(session, port)
+            session.touch(ROUTER, dict(router))
         else:
             continue
-        session.touch(ROUTER, dict(router))
         return _interface(router, port, subnet["id"], [subnet])
     raise fault("RouterInterfaceNotFoundForSubnet", router=router["id"], subnet=subnet["id"])
 
@@ -152,46 +159,58 @@ def _gateway_port(session: Session, router: Json) -> Json | None:
     return next((port for port in found if port.get("device_owner") == GATEWAY), None)
 
 
-def _set_gateway(session: Session, router: Json, wanted: Json | None) -> Json:
-    """Lead a router to an external network, elsewhere in it, or nowhere."""
+def gateway_port_id(session: Session, router: Json) -> str | None:
+    """The port that leads a router outside."""
+    port = _gateway_port(session, router)
+    return None if port is None else str(port["id"])
+
+
+def _set_gateway(session: Session, router: Json, wanted: Json | None) -> int:
+    """Lead a router to an external network, elsewhere in it, or nowhere; says how many revisions that counts."""
     current = _gateway_port(session, router)
-    addresses = (wanted or {}).get("external_fixed_ips") or []
-    network_id = (wanted or {}).get("network_id")
-    if wanted is not None:
-        _check_external(session, router, wanted, addresses)
-    if wanted and current and current["network_id"] == network_id:
-        if addresses and _differ(current["fixed_ips"], addresses):
-            new = ipam.for_changed_port(session, current, addresses, current["mac_address"])
-            current = session.touch(PORT, ports.with_names(session, {**current, "fixed_ips": new}))
-    else:
-        if current is not None:
-            _free_of_floating_ips(session, router, current["network_id"])
-            ports.remove(session, current)
-            current = None
-        if wanted is not None:
-            _check_subnets(session, router, ipam.subnets_of(session, wanted["network_id"]))
-            current = ports.service_port(
-                session,
-                network_id=network_id,
-                project_id="",
-                device_id=router["id"],
-                device_owner=GATEWAY,
-                **({"fixed_ips": addresses} if addresses else {}),
-            )
-    if wanted is None or current is None:
+    if wanted is None:
+        if current is None:
+            return 0
+        _free_of_floating_ips(session, router, current["network_id"])
+        ports.remove(session, current)
         router["external_gateway_info"] = None
-        return router
-    before = router.get("external_gateway_info") or {}
-    snat = wanted.get("enable_snat")
+        return 1
+    addresses = wanted.get("external_fixed_ips") or []
+    _check_external(session, router, wanted, addresses)
+    steps = 0
+    if current is None or current["network_id"] != wanted["network_id"]:
+        current = _new_gateway_port(session, router, current, wanted["network_id"], addresses)
+        steps += 1
+    elif addresses and _differ(current["fixed_ips"], addresses):
+        new = ipam.for_changed_port(session, current, addresses, current["mac_address"])
+        current = session.touch(PORT, ports.with_names(session, {**current, "fixed_ips": new}))
+    before = router.get("external_gateway_info") or {"enable_snat": True}
+    snat = v.boolean(wanted.get("enable_snat", True))
     router["external_gateway_info"] = {
-        "network_id": network_id,
+        "network_id": wanted["network_id"],
         "external_fixed_ips": [
             {"subnet_id": ip["subnet_id"], "ip_address": ip["ip_address"]} for ip in current["fixed_ips"]
         ],
-        "enable_snat": v.boolean(snat) if snat is not None else before.get("enable_snat", True),
+        "enable_snat": snat,
     }
-    router["availability_zones"] = router.get("availability_zones") or [session.settings.availability_zone]
-    return router
+    return steps + (snat != before.get("enable_snat"))
+
+
+def _new_gateway_port(
+    session: Session, router: Json, old: Json | None, network_id: str, addresses: list[Json]
+) -> Json:
+    if old is not None:
+        _free_of_floating_ips(session, router, old["network_id"])
+        ports.remove(session, old)
+    _check_subnets(session, router, ipam.subnets_of(session, network_id))
+    return ports.service_port(
+        session,
+        network_id=network_id,
+        project_id="",
+        device_id=router["id"],
+        device_owner=GATEWAY,
+        **({"fixed_ips": addresses} if addresses else {}),
+    )
 
 
 def _check_external(session: Session, router: Json, wanted: Json, addresses: list[Json]) -> None:

@@ -124,8 +124,15 @@ def create_rules(session: Session, batch: list[Json]) -> list[Json]:
         if _meaning(existing) in keys:
             fail("SecurityGroupRuleExists", id=existing["id"])
     stored = [_store_rule(session, rule, group) for rule in rules]
-    session.touch(SECURITY_GROUP, dict(group), steps=len(stored))
+    session.touch(SECURITY_GROUP, dict(group))
     return stored
+
+
+def update_rule(session: Session, rule: Json, changes: Json) -> Json:
+    """A rule with another description; nothing else of a rule changes."""
+    if all(rule.get(name) == value for name, value in changes.items()):
+        return rule
+    return session.touch(SECURITY_GROUP_RULE, {**rule, **changes})
 
 
 def delete_rule(session: Session, rule: Json) -> None:
