@@ -23,9 +23,7 @@ from rich.console import Console
 from rich.live import Live
 
 from alcor_migrate import control
-from alcor_migrate.assess import assess as assess_cloud
 from alcor_migrate.cli import screens
-from alcor_migrate.engine.conductor import Migration
 from alcor_migrate.errors import ConfigError
 from alcor_migrate.settings import Settings, load_settings
 from alcor_model.errors import AlcorError
@@ -61,6 +59,8 @@ def _global(
 @app.command()
 def assess(as_json: Json = False) -> None:  # noqa: FBT002  # a flag of the command line
     """Say what there is, what will move, and what cannot. Changes nothing."""
+    from alcor_migrate.assess import assess as assess_cloud  # noqa: PLC0415  # see _run
+
     found = _do(assess_cloud(_settings()))
     if as_json:
         _print_json(msgspec.to_builtins(found))
@@ -161,6 +161,9 @@ def main() -> None:
 
 
 async def _run(settings: Settings) -> None:
+    # The engine takes most of a second to load; verbs that only ask a running one should not wait for it.
+    from alcor_migrate.engine.conductor import Migration  # noqa: PLC0415
+
     migration = Migration(settings, getpass.getuser())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -25,6 +25,19 @@ _HOP_IN_ANSWER = re.compile(
     rb"\n(connection|keep-alive|proxy-connection|transfer-encoding|upgrade|content-length):[\t ]*([^\r\n]*)",
     re.IGNORECASE,
 )
+# Nearly every answer: HTTP/1.1, a body of one stated length, and nothing that is meant for this hop only.
+_PLAIN_LINES = (
+    rb"(?:(?:(?=[^CcKkPpTtUu])|(?!(?i:connection|keep-alive|proxy-connection|transfer-encoding|upgrade|content-length):))"
+    + _TOKEN
+    + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
+)
+_PLAIN_ANSWER = re.compile(
+    rb"HTTP/1\.1 ((2(?:0[0-35-9]|[1-9][0-9])|[45][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?+)\r\n("
+    + _PLAIN_LINES
+    + rb"(?i:content-length):[\t ]*([0-9]{1,18})\r\n"
+    + _PLAIN_LINES
+    + rb")\r\n"
+)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
@@ -44,7 +57,6 @@ _REWRITTEN: Final = frozenset(
 )
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"host", b"x-auth-token", b"content-encoding"}
-_CONTENT_LENGTH: Final = frozenset({b"Content-Length", b"content-length"})
 _REMEMBERED_BYTES = 2048
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
@@ -253,6 +265,18 @@ def _options(values: list[bytes] | tuple[()]) -> frozenset[bytes]:
     )
 
 
+def plain_response_head(data: bytes) -> tuple[ResponseHead, int] | None:
+    """The head of an answer of the common kind and its length, in one look; None: see `parse_response_head`.
+
+    Not for answers to HEAD.
+    """
+    match = _PLAIN_ANSWER.match(data)
+    if match is None:
+        return None
+    line, status, forward, length = match.groups()
+    return ResponseHead(int(status), line, forward, int(length), chunked=False, keep_alive=True), match.end()
+
+
 def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
     """Reads one complete head of an answer; `to_head` says that HEAD was asked. Raises BadMessage."""
     match = _STATUS_LINE.match(data)
@@ -263,17 +287,6 @@ def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
     status = int(digits)
     hops = _HOP_IN_ANSWER.findall(data)
     forward = data[match.end() : -2]
-    if len(hops) == 1 and not to_head and status >= 200 and status not in (204, 304):  # noqa: PLR2004  (see below)
-        name, value = hops[0]
-        if name in _CONTENT_LENGTH and minor == b"1" and _LENGTH.fullmatch(value):
-            # what nearly every answer looks like
-            return ResponseHead(status, line, forward, int(value), chunked=False, keep_alive=True)
-    return _uncommon_head(status, line, forward, hops, to_head=to_head, minor=minor)
-
-
-def _uncommon_head(
-    status: int, line: bytes, forward: bytes, hops: list[tuple[bytes, bytes]], *, to_head: bool, minor: bytes
-) -> ResponseHead:
     lengths: list[bytes] = []
     codings: list[bytes] = []
     options: frozenset[bytes] = frozenset()

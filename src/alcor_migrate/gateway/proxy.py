@@ -63,10 +63,11 @@ class ClientConnection(asyncio.Protocol):
         "_paused",
         "_scanned",
         "_transport",
-        "_writing_paused",
         "address",
         "deadline",
         "forwarded",
+        "full",
+        "gone",
     )
 
     def __init__(self, gateway: Gateway) -> None:
@@ -84,7 +85,10 @@ class ClientConnection(asyncio.Protocol):
         self._eof = False
         self._lingering = False
         self._paused = False
-        self._writing_paused = False
+        self.gone = False
+        """Whether nobody is there to be answered."""
+        self.full = False
+        """Whether the client is slow to take what was written."""
         self.address = b"unknown"
         self.forwarded = b""
         self.deadline = NEVER
@@ -104,7 +108,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102  (asyncio's)
         self._transport = None
         self._closing = True
-        self._writing_paused = False
+        self.gone = True
+        self.full = False
         self._buffer = b""
         self._gateway.client_left(self)
         if self._exchange is not None:
@@ -125,13 +130,13 @@ class ClientConnection(asyncio.Protocol):
         return self._exchange is not None and self._body is None
 
     def pause_writing(self) -> None:  # noqa: D102  (asyncio's)
-        self._writing_paused = True
+        self.full = True
         self.deadline = self._clock.body
         if self._exchange is not None:
             self._exchange.client_full()
 
     def resume_writing(self) -> None:  # noqa: D102  (asyncio's)
-        self._writing_paused = False
+        self.full = False
         if self._body is None:
             self.deadline = NEVER if self._exchange is not None else self._clock.idle
         if self._exchange is not None:
@@ -227,16 +232,6 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = self._clock.body
 
     # -- for the exchange ------------------------------------------------------------------------------------
-
-    @property
-    def gone(self) -> bool:
-        """Whether nobody is there to be answered."""
-        return self._transport is None
-
-    @property
-    def full(self) -> bool:
-        """Whether the client is slow to take what was written."""
-        return self._writing_paused
 
     def write(self, data: bytes) -> None:
         """Sends bytes of an answer."""
@@ -335,9 +330,9 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = NEVER
         if self._transport is None:
             return
-        if self._lingering or self._writing_paused or (self._exchange is None and not self._buffer):
+        if self._lingering or self.full or (self._exchange is None and not self._buffer):
             self._closing = True
-            self._transport.abort() if self._writing_paused else self._transport.close()
+            self._transport.abort() if self.full else self._transport.close()
         elif self._exchange is None:
             self.refuse(408, "the head of the request took too long")
         else:

@@ -169,6 +169,11 @@ class UpstreamConnection(asyncio.Protocol):
             sender.answer_data(payload)
 
     def _read_head(self, sender: Sender, data: bytes) -> None:
+        if not self._to_head and (plain := http1.plain_response_head(data)) is not None:
+            head, end = plain
+            self._buffer, self._scanned = b"", 0
+            self._begin(sender, head, data[end:])
+            return
         while True:
             end = http1.find_head(data, self._scanned)
             if not end:
@@ -186,6 +191,10 @@ class UpstreamConnection(asyncio.Protocol):
                 msg = "the upstream changed the protocol"
                 raise BadMessage(msg, 502)
             sender.informed(head)
+        self._begin(sender, head, data)
+
+    def _begin(self, sender: Sender, head: ResponseHead, data: bytes) -> None:
+        """The head of the final answer is read, and perhaps more."""
         self._head = head
         if head.length is not None:
             size = len(data)

@@ -3,6 +3,7 @@
 Keystone, Neutron and Alcor are stand-ins here, because they have to be broken; the command is the real one.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from alcor_migrate import control
 
 COMMAND = Path(sys.executable).parent / "alcor-migrate"
 
@@ -128,6 +131,9 @@ class Cloud:
             timeout=timeout,
             check=False,
         )
+
+    def status(self):
+        return asyncio.run(control.call(str(self.state), "status"))
 
     def make_empty(self):
         """Both sides answer every question of a run, and hold nothing."""
@@ -280,18 +286,18 @@ def test_a_second_run_on_the_same_state_directory(cloud):
 def test_a_run_goes_on_where_it_was_and_ends_for_good(cloud):
     cloud.make_empty()
     with running(cloud):
-        wait_until(lambda: json.loads(cloud.run("status", "--json").stdout)["state"] == "ready")
+        wait_until(lambda: cloud.status()["state"] == "ready")
         refused_verb = cloud.run("reverse")
         assert refused_verb.returncode == 6
         assert "reverse is not possible while the migration is ready" in refused_verb.stderr
     with running(cloud):
-        now = json.loads(cloud.run("status", "--json").stdout)
+        now = cloud.status()
         assert now["state"] == "ready"
         assert now["gateway"]["route"] == "capture"
         wrong = cloud.run("complete", "--confirm", "prod")
         assert wrong.returncode == 6
         assert cloud.run("cancel").returncode == 0
-        now = json.loads(cloud.run("status", "--json").stdout)
+        now = cloud.status()
         assert (now["state"], now["gateway"]["route"]) == ("cancelled", "pass")
     assert not [r for r in cloud.neutron.requests if not r.startswith("GET ")]
 
@@ -305,7 +311,7 @@ def test_a_cutover_of_an_empty_cloud_and_its_completion(cloud):
         "PATCH /v3/endpoints/e1": (200, {"endpoint": endpoint}),
     }
     with running(cloud):
-        wait_until(lambda: json.loads(cloud.run("status", "--json").stdout)["ready"])
+        wait_until(lambda: cloud.status()["ready"])
         assert "Every gate is open" in cloud.run("cutover", "--dry-run").stdout
         assert json.loads(cloud.run("cutover", "--json").stdout)["succeeded"]
         assert cloud.run("cancel").returncode == 6
