@@ -60,7 +60,7 @@ async def test_no_acknowledged_write_is_missing_after_a_kill(tmp_path, source, s
                 writer.close()
 
     for life in range(2):
-        victim = subprocess.Popen(  # noqa: ASYNC220, S603  (our own program)
+        victim = subprocess.Popen(  # noqa: ASYNC220  (our own program)
             [sys.executable, "-c", VICTIM, str(tmp_path / "j"), source.url], stdout=subprocess.PIPE, text=True
         )
         try:

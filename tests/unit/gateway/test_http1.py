@@ -17,6 +17,7 @@ from alcor_migrate.gateway.http1 import (
     own_answer,
     parse_request_head,
     parse_response_head,
+    plain_response_head,
     request_id_of,
 )
 
@@ -366,3 +367,31 @@ def test_own_answers_look_like_neutrons_errors():
     assert b"Connection: close" in top
     assert body == b'{"NeutronError": {"type": "GatewayServiceUnavailable", "message": "not now", "detail": ""}}'
     assert own_answer(503, "not now", close=False, body=False).endswith(b"\r\n\r\n")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"Content-Length: 5",
+                b"content-length:7 ",
+                b"Content-Length: x",
+                b"Connection: close",
+                b"Transfer-Encoding: chunked",
+                b"Content-Type: text/plain",
+                b"X : y",
+                b"Upgrade: x",
+                b"Date: now",
+                b"Contents: c",
+            ]
+        ),
+        max_size=5,
+    ),
+    st.sampled_from([b"200 OK", b"204 No Content", b"304 x", b"299", b"101 x", b"500 Oh", b"20 x"]),
+    st.sampled_from([b"HTTP/1.1 ", b"HTTP/1.0 "]),
+)
+def test_the_quick_look_at_an_answer_sees_what_the_thorough_one_sees(fields, line, version):
+    data = response(*fields, line=version + line)
+    quick = plain_response_head(data + b"body")
+    if quick is not None:
+        assert quick == (parse_response_head(data), len(data))

@@ -39,10 +39,10 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_what_was_acknowledged_survives_a_kill(tmp_path, seed):
-    rng = random.Random(seed)  # noqa: S311  (a test's choice)
+    rng = random.Random(seed)
     intents, outcomes = {}, {}
     for life in range(2):
-        victim = subprocess.Popen(  # noqa: ASYNC220, S603  (our own program; nothing else runs here)
+        victim = subprocess.Popen(  # noqa: ASYNC220  (our own program; nothing else runs here)
             [sys.executable, "-c", VICTIM, str(tmp_path / "j"), f"life{life}"],
             stdout=subprocess.PIPE,
             text=True,
