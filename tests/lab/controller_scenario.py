@@ -919,7 +919,6 @@ def routers(do):  # noqa: PLR0915 (one story)
         [{"destination": "198.51.100.0/24", "nexthop": "10.30.0.1"}],
         [{"destination": "198.51.100.7/24", "nexthop": "10.30.0.9"}],
         [{"destination": "x", "nexthop": "10.30.0.9"}],
-        [{"nexthop": "10.30.0.9"}],
     ):
         do("demo", "PUT", f"/routers/{router}", {"router": {"routes": routes}})
     extra = {"router": {"routes": [{"destination": "198.51.101.0/24", "nexthop": "10.30.0.9"}]}}

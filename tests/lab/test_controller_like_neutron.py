@@ -134,6 +134,8 @@ def normal(neutron):
 @pytest.mark.usefixtures("furnished")
 def test_loaded_objects_look_the_same(lab, users, controller):
     admin = users.tokens["admin"]
+    for token in users.tokens["demo"], users.tokens["other"]:
+        call("GET", f"{lab.neutron_url}/v2.0/security-groups", token=token)  # makes their group `default`
     for of in RESOURCES:
         found = call("GET", f"{lab.neutron_url}/v2.0/{of.collection}", token=admin)[0][of.plural]
         assert found, f"the lab has no {of.plural}"

@@ -86,9 +86,7 @@ async def test_exact_lists_are_paged_in_the_order_of_ids(native):
 
 
 async def test_a_batch_with_a_bad_object_stores_nothing(native):
-    status, answer = await native.post(
-        "/ports/bulk", {"ports": [PORT, {**PORT, "id": "p2", "network_id": 7}]}
-    )
+    status, answer = await native.post("/ports/bulk", {"ports": [PORT, {**PORT, "id": "p2", "network_id": 7}]})
     assert status == 400
     assert "ports[1]" in answer["message"]
     assert "network_id" in answer["message"]
@@ -118,9 +116,7 @@ async def test_ordinary_lists_render_nothing_as_null(native):
     assert answer["ports"][0]["binding:profile"] == {}
     assert answer["ports"][0]["tags"] == []
     assert (await native.get("/ports?name=other"))[1] == {"ports": []}
-    assert (await native.get("/ports?fields=id&fields=name"))[1] == {
-        "ports": [{"id": "port-1", "name": "web"}]
-    }
+    assert (await native.get("/ports?fields=id&fields=name"))[1] == {"ports": [{"id": "port-1", "name": "web"}]}
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def of_service(resource: str, neutron: Json) -> Json:
     table = ATTRIBUTES[resource]
     values = {
         name: _value(attribute, given[name]) if given.get(name) is not None else _copy(attribute.default)
-        for name, attribute in table.items()
+        for name, attribute in ((name, _with_any_id(attribute)) for name, attribute in table.items())
         if attribute.create
     }
     missing = [name for name, value in values.items() if value is REQUIRED]
@@ -365,6 +365,11 @@ def _value(attribute: Attribute, value: Any) -> Any:
         if refused:
             raise bad_request(f"Invalid input for {attribute.name}. Reason: {refused}.")
     return value
+
+
+def _with_any_id(attribute: Attribute) -> Attribute:
+    """The attribute as Alcor knows it, whose ids are any texts."""
+    return msgspec.structs.replace(attribute, check=None) if attribute.check is v.identifier else attribute
 
 
 def _copy(default: Any) -> Any:
