@@ -21,8 +21,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from alcor_model import to_neutron
+from alcor_model import to_alcor, to_neutron
 from alcor_model.catalogue import (
+    EXTENSION,
     FLOATING_IP,
     RESOURCES,
     ROUTER,
@@ -37,6 +38,7 @@ from alcor_sdn.controller.neutron import attributes
 from alcor_sdn.controller.neutron.errors import ApiError
 from alcor_sdn.controller.services.session import Session
 from alcor_sdn.controller.services.table import SERVICES
+from alcor_sdn.controller.store import TABLES
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ _decode = msgspec.json.Decoder().decode
 
 _LARGE = 256 * 1024
 """Bodies of more bytes than this are decoded in a thread, so that other requests go on meanwhile."""
+
+
+_PAGING = {"render", "limit", "marker", "id"}
 
 
 class Refused(AlcorError):
@@ -120,7 +125,12 @@ class NativeApi:
         if query.get("render") == "exact":
             limit = _limit(query.get("limit"))
             marker, ids = query.get("marker", ""), query.getall("id", [])
-            bodies = await self._store.read(lambda rows: rows.raw(of, after=marker, ids=ids, limit=limit))
+            where = {name: query.getall(name) for name in query if name not in _PAGING}
+            if unknown := where.keys() - TABLES[of.name].c.keys():
+                raise Refused(400, f"an exact list cannot be filtered by {', '.join(sorted(unknown))}")
+            bodies = await self._store.read(
+                lambda rows: rows.raw(of, after=marker, ids=ids, where=where, limit=limit)
+            )
             content = b'{"' + of.alcor_plural.encode() + b'":[' + b",".join(bodies) + b"]}"
             return web.Response(body=content, content_type="application/json")
         wanted = {name: query.getall(name) for name in query if name != "fields"}
@@ -275,24 +285,26 @@ def _member(body: Any, of: Resource) -> Json:
 def _created(session: Session, of: Resource, given: Json) -> Json:
     """A new object: what Neutron lets a creation say goes through the service, the rest is kept as given."""
     neutron = to_neutron(of, given)
-    values = attributes.of_service(of.name, neutron)
-    made = SERVICES[of.name].create(session, values)
-    return _kept(session, of, made, given)
+    made = SERVICES[of.name].create(session, attributes.of_service(of.name, neutron))
+    served = {name for name, attribute in attributes.ATTRIBUTES[of.name].items() if attribute.create}
+    return _kept(session, of, made, given, {n: v for n, v in neutron.items() if n not in served})
 
 
 def _updated(session: Session, of: Resource, object_id: str, given: Json) -> Json:
+    """A changed object: what Neutron lets an update say goes through the service, the rest as given."""
     found = session.there(of, object_id)
-    neutron = to_neutron(of, given)
-    table = attributes.ATTRIBUTES[of.name]
-    changes = {n: v for n, v in neutron.items() if n in table and table[n].update and v != found.get(n)}
+    neutron = to_neutron(of, {**given, "id": object_id})
+    served = {name for name, attribute in attributes.ATTRIBUTES[of.name].items() if attribute.update}
+    changes = {n: v for n, v in neutron.items() if n in served and v != found.get(n)}
     changed = SERVICES[of.name].update(session, found, changes)
-    return _kept(session, of, changed, {**given, "id": object_id})
+    return _kept(session, of, changed, given, {n: v for n, v in neutron.items() if n not in served})
 
 
-def _kept(session: Session, of: Resource, neutron: Json, given: Json) -> Json:
-    """Store an object with everything that was given on top; answers it in Alcor's form."""
-    alcor = {**(session.rows.get(of, neutron["id"]) or {}), **given}
-    check(of, to_neutron(of, alcor))
+def _kept(session: Session, of: Resource, neutron: Json, given: Json, beside: Json) -> Json:
+    """Store an object with what was given beside the service's part; answers it in Alcor's form."""
+    declared = {field.alcor for field in of.fields}
+    only_alcor = {n: v for n, v in given.items() if n not in declared and n != EXTENSION}
+    alcor = {**to_alcor(of, {**neutron, **beside}), **only_alcor}
     session.rows.put(of, [alcor])
     return alcor
 

@@ -138,10 +138,20 @@ class Rows:
         row = self._connection.execute(sa.select(table.c.body).where(table.c.id == object_id)).first()
         return None if row is None else _decode(row[0])
 
-    def raw(self, of: Resource, *, after: str = "", ids: Sequence[str] = (), limit: int | None = None) -> list[bytes]:
-        """Objects as they are stored (JSON text), ordered by id, after an id."""
+    def raw(
+        self,
+        of: Resource,
+        *,
+        after: str = "",
+        ids: Sequence[str] = (),
+        where: dict[str, Sequence[str]] | None = None,
+        limit: int | None = None,
+    ) -> list[bytes]:
+        """Objects as they are stored (JSON text), ordered by id, after an id; each column has one of its values."""
         table = TABLES[of.name]
         query = sa.select(table.c.body).order_by(table.c.id)
+        for name, values in (where or {}).items():
+            query = query.where(_any_of(table.c[name], values))
         if after:
             query = query.where(table.c.id > after)
         if not ids:

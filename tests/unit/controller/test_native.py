@@ -85,6 +85,16 @@ async def test_exact_lists_are_paged_in_the_order_of_ids(native):
     assert seen == batch
 
 
+async def test_exact_lists_are_filtered_by_what_is_indexed_and_by_nothing_else(native):
+    batch = [{**PORT, "id": f"port-{n}", "device_id": f"device-{n % 3}"} for n in range(6)]
+    await native.post("/ports/bulk", {"ports": batch})
+    _, answer = await native.get("/ports?render=exact&device_id=device-0&device_id=device-2")
+    assert [p["id"] for p in answer["ports"]] == ["port-0", "port-2", "port-3", "port-5"]
+    status, answer = await native.get("/ports?render=exact&veth_name=x")
+    assert status == 400
+    assert "veth_name" in answer["message"]
+
+
 async def test_a_batch_with_a_bad_object_stores_nothing(native):
     status, answer = await native.post("/ports/bulk", {"ports": [PORT, {**PORT, "id": "p2", "network_id": 7}]})
     assert status == 400
