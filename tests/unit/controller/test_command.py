@@ -154,8 +154,8 @@ def test_it_stops_at_sigterm(start, tmp_path):
     assert "right" not in (tmp_path / "log").read_text()
 
 
-def refused(command, secret="right"):
-    environment = {**os.environ, "ALCOR_PASSWORD": secret}
+def refused(command, word="right"):
+    environment = {**os.environ, "ALCOR_PASSWORD": word}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
