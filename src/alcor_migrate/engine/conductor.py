@@ -64,6 +64,8 @@ _ENDS = {State.COMPLETED, State.CANCELLED}
 
 _LOGGED = 20
 _SWEEP_LOOKS = 3
+_LAG_PATIENCE = 10.0
+_LAG_LOOK = 0.1
 _RETRY_PAUSE = 2.0
 _SETTLE_INTERVAL = 1.0
 _KEEP_JOURNAL = 7 * 86400.0
@@ -110,6 +112,10 @@ class Migration:
             self.settings.engine.page_size,
             self._save_applied,
         )
+        if not self._store.recall("ended well", bool, otherwise=True):
+            # What passed without a record while the journal was stalled died with the process that knew it.
+            self._replay.incomplete = self.settings.gateway.policy == "fail_open"
+        self._store.keep("ended well", value=False)
         if interrupted := _UNFINISHED.get(self._store.state):
             self._store.move(
                 interrupted, "alcor-migrate", "the handover was interrupted before anything was switched"
@@ -134,6 +140,7 @@ class Migration:
         await self._source.close()
         await self._target.close()
         self._store.keep("applied", self._replay.applied)
+        self._store.keep("ended well", value=True)
         self._store.close()
 
     async def _connect(self) -> None:
@@ -247,6 +254,7 @@ class Migration:
     async def _sweep(self) -> str:
         """Find what passed the gateway by, and have it replayed."""
         found = 0
+        healing = self._is_incomplete() and not self._journal.stalled
         for of in load_order():
             active, passive = self._replay.sides()
             suspects = {k.id for k in await differing(active, passive, of, self.settings.engine.page_size)}
@@ -257,10 +265,16 @@ class Migration:
                 found += len(healed)
                 for change in healed[:_LOGGED]:
                     log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])
+        if healing:
+            self._replay.incomplete = False
+            self._gateway.mark_complete()
         self._sweeps += 1
         self._swept_up += found
         self._swept_at = time.time()
         return f"{found} objects had passed the gateway by"
+
+    def _is_incomplete(self) -> bool:
+        return self._replay.incomplete or self._gateway.incomplete
 
     async def _verify(self) -> Verification:
         self._activity = "verifying"
@@ -319,7 +333,7 @@ class Migration:
         """Move the API traffic to the target. Raises StateError, GateClosed."""
         self._expect("cutover", State.READY, State.REVERSED)
         async with self._alone():
-            self._pass_gates("cutover", await self._gates("target"))
+            await self._pass_gates("cutover", "target")
             before = self._store.state
             self._store.move(State.CUTTING_OVER, actor, "cutover was asked for")
             return await self._hand_over("target", actor, State.SWITCHED, State.READY, f"from {before.value}")
@@ -329,9 +343,9 @@ class Migration:
         self._expect("reverse", State.SWITCHED)
         async with self._alone():
             # What would keep it waiting for long is told before everything is compared.
-            self._pass_gates("reverse", [g for g in await self._gates("source") if g.name != "verification"])
+            await self._pass_gates("reverse", "source", without="verification")
             await self._verify()
-            self._pass_gates("reverse", await self._gates("source"))
+            await self._pass_gates("reverse", "source")
             self._store.move(State.REVERSING, actor, "reverse was asked for")
             last = await self._hand_over("source", actor, State.REVERSED, State.SWITCHED, "")
             if last.succeeded:
@@ -426,7 +440,7 @@ class Migration:
                 route=self._gateway.route.value,
                 epoch=self._gateway.epoch,
                 policy=self.settings.gateway.policy,
-                incomplete=self._gateway.incomplete,
+                incomplete=self._is_incomplete(),
                 in_flight_writes=self._gateway.in_flight_writes,
                 held=stats.held_now,
                 longest_hold_ms=stats.longest_hold_ms,
@@ -475,18 +489,23 @@ class Migration:
             unknown=len(await self._journal.unsettled()),
             verification=self._verification,
             journal_stalled=self._journal.stalled,
-            journal_incomplete=self._gateway.incomplete,
+            journal_incomplete=self._is_incomplete(),
             passive_answers=answers,
             ids_can_be_kept=to == "target" or self._ids_can_be_kept,
         )
         engine = self.settings.engine
         return gates(evidence, max_lag=engine.max_lag, verify_max_age=engine.verify_max_age)
 
-    @staticmethod
-    def _pass_gates(step: str, verdicts: list[Gate]) -> None:
-        closed = [f"{gate.name}: {gate.reason}" for gate in verdicts if not gate.open]
-        if closed:
-            raise GateClosed(step, closed)
+    async def _pass_gates(self, step: str, to: str, without: str = "") -> None:
+        """Raise GateClosed unless every gate is open; the lag, which goes up and down, is given a moment."""
+        until = time.monotonic() + _LAG_PATIENCE
+        while True:
+            closed = [g for g in await self._gates(to) if not g.open and g.name != without]
+            if not closed:
+                return
+            if [g.name for g in closed] != ["lag"] or time.monotonic() > until:
+                raise GateClosed(step, [f"{gate.name}: {gate.reason}" for gate in closed])
+            await asyncio.sleep(_LAG_LOOK)
 
     def _expect(self, verb: str, *states: State) -> None:
         state = self._store.state

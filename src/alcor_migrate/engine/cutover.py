@@ -102,18 +102,19 @@ class Handover:
             return
         start = time.monotonic()
         epoch = await self._gateway.hold(self._max_hold)
+        goes_to = old
         try:
             await self._hand_over(attempt, epoch, start, record)
+            self._replay.active = to
+            goes_to = new
         except (MigrationError, TimeoutError) as error:
             attempt.reason = str(error) or "the hold's time was used up"
-            with contextlib.suppress(GatewayError):  # it may have given up by itself already
-                await self._gateway.release(old, epoch=epoch)
-        else:
-            self._replay.active = to
-            await self._gateway.release(new, epoch=epoch)
-            attempt.succeeded = True
         finally:
+            # Whatever happened, nobody waits any longer; a hold that gave up by itself went to the old side.
+            with contextlib.suppress(GatewayError):
+                await self._gateway.release(goes_to, epoch=epoch)
             attempt.hold_ms = _since(start)
+        attempt.succeeded = goes_to is new
 
     async def _hand_over(self, attempt: Attempt, epoch: int, start: float, record: Callable[[Attempt], None]) -> None:
         deadline = start + self._max_hold - _RESERVE

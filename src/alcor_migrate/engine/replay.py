@@ -22,7 +22,7 @@ import structlog
 from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match
 from alcor_migrate.errors import CloudError, MigrationError
-from alcor_migrate.journal import MARK, NOT_SENT
+from alcor_migrate.journal import INCOMPLETE, MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query
 from alcor_model import resource
 
@@ -78,6 +78,8 @@ class Replay:
         self.active = "source"
         self.trouble = ""
         """Why nothing can be applied at the moment; empty when all is well."""
+        self.incomplete = False
+        """Whether the journal says that writes passed without a record, and no sweep has been made since."""
         self.poison: dict[Key, str] = {}
         """Objects that the passive side would not take, with its reason."""
         self.entries = 0
@@ -171,6 +173,7 @@ class Replay:
                 await self._settle(side, wanted)
         for event in events:
             if event.kind == MARK and event.mark is not None:
+                self.incomplete = self.incomplete or event.mark.kind == INCOMPLETE
                 await self._apply_chunk(event.mark.token)
         if outcomes:
             self.entries += len(outcomes)

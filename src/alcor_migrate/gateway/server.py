@@ -24,6 +24,7 @@ from alcor_migrate.gateway.settings import (
 )
 from alcor_migrate.gateway.stats import Stats
 from alcor_migrate.gateway.upstream import Upstream
+from alcor_migrate.journal import INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -354,7 +355,7 @@ class Gateway:
     async def _mark_incomplete(self) -> None:
         """Leaves a trace in the order of events, as soon as the journal can be written again."""
         with contextlib.suppress(JournalError):
-            await self.journal.mark("incomplete", str(self.epoch))
+            await self.journal.mark(INCOMPLETE, str(self.epoch))
 
     def identified(self, token: str) -> asyncio.Task[Caller | None] | None:
         """Begins to find out whose token it is."""

@@ -8,6 +8,9 @@ OUTCOME = "outcome"
 READ_THAT_WROTE = "get-that-writes"
 MARK = "mark"
 
+INCOMPLETE = "incomplete"
+"""The kind of the mark that says: writes have passed without a record before this."""
+
 NOT_SENT = "not-sent"
 """`how` of an outcome when not one byte of the write reached the other side: nothing happened there."""
 

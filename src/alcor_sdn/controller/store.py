@@ -26,7 +26,7 @@ from alcor_model.catalogue import EXTENSION, RESOURCES, Resource
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alcor_model.fields import Json
 
@@ -144,7 +144,7 @@ class Rows:
         *,
         after: str = "",
         ids: Sequence[str] = (),
-        where: dict[str, Sequence[str]] | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
         limit: int | None = None,
     ) -> list[bytes]:
         """Objects as they are stored (JSON text), ordered by id, after an id; each column has one of its values."""
@@ -172,9 +172,11 @@ class Rows:
         before: str = "",
         backwards: bool = False,
         projects: Sequence[str] | None = None,
+        owner: str | None = None,
     ) -> Iterator[Json]:
         """Objects in Alcor's form in the order of their ids; each column of `where` has one of its values.
 
+        `owner`: only what belongs to this project, or lies in a network of this project.
         Read page by page, so that a caller that has enough need not pay for the rest.
         """
         table = TABLES[of.name]
@@ -184,6 +186,8 @@ class Rows:
             base = base.where(_any_of(table.c[name], values))
         if projects is not None:
             base = base.where(_any_of(table.c.project_id, projects))
+        if owner is not None:
+            base = base.where(table.c.id.in_(_belonging(table, owner)))
         while True:
             query = base
             if after:
@@ -303,6 +307,16 @@ class Rows:
 
 
 _INDEXES = {"port": (ADDRESSES, MEMBERSHIPS), "network": (SEGMENTS,)}
+
+
+def _belonging(table: sa.Table, project_id: str) -> sa.CompoundSelect[Any]:
+    """The ids of what a project owns, and of what lies in its networks (a UNION, so that both use an index)."""
+    networks = TABLES["network"]
+    own_networks = sa.select(networks.c.id).where(networks.c.project_id == project_id)
+    return sa.union(
+        sa.select(table.c.id).where(table.c.project_id == project_id),
+        sa.select(table.c.id).where(table.c.network_id.in_(own_networks)),
+    )
 
 
 def _any_of(column: sa.Column[Any], values: Sequence[str]) -> sa.ColumnElement[bool]:
