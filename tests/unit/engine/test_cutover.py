@@ -1,0 +1,151 @@
+"""The handover: in this order, within the hold, and back to the old side whatever fails."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from alcor_migrate.engine.cutover import Handover
+from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway import Route
+from alcor_migrate.journal import INCOMPLETE
+from alcor_migrate.side import Key
+
+
+class StandInGateway:
+    """Tells what it was asked to do, in order; `drains` says how the wait for writes in flight ends."""
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.told = []
+        self.drains = True
+        self.expired = False
+        self.in_flight_writes = 0
+        self.on_drain = None
+
+    async def hold(self, _seconds):
+        self.told.append("hold")
+        return 7
+
+    async def drained(self, _seconds):
+        if self.on_drain:
+            await self.on_drain()
+        self.told.append(f"drained at {self.journal.position}")
+        return self.drains
+
+    def claim(self, _epoch):
+        if self.expired:
+            raise GatewayError("the hold is over")
+        self.told.append("claim")
+
+    async def release(self, route, *, epoch):
+        assert epoch == 7
+        if self.expired:
+            raise GatewayError("the hold is over")
+        self.told.append(f"release {route.value}")
+
+
+@pytest.fixture
+def gateway(journal):
+    return StandInGateway(journal)
+
+
+@pytest.fixture
+async def running(replay):
+    task = asyncio.create_task(replay.run())
+    yield replay
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def handover(gateway, journal, replay, max_hold=1.0):
+    return Handover(gateway, journal, replay, max_hold)
+
+
+async def test_the_position_is_taken_after_the_last_write_has_drained(
+    gateway, journal, running, writes, source, target
+):
+    async def late_write():
+        source.put("network", id="late")
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": "late"}})
+
+    gateway.on_drain = late_write
+    recorded = []
+    (attempt,) = await handover(gateway, journal, running).run("target", 1, recorded.append)
+    assert attempt.succeeded
+    assert recorded == [attempt]
+    assert gateway.told == ["hold", "drained at 1", "claim", "release target"]
+    assert attempt.position == 2
+    assert Key("network", "late") in target.objects
+    assert running.active == "target"
+
+
+async def test_writes_that_stay_in_flight_give_the_hold_back_to_the_old_side(gateway, journal, running):
+    gateway.drains = False
+    gateway.in_flight_writes = 2
+    recorded = []
+    first, second = await handover(gateway, journal, running).run("target", 2, recorded.append)
+    assert not recorded
+    assert "2 writes" in first.reason
+    assert first.token != second.token
+    assert gateway.told.count("release capture") == 2
+    assert running.active == "source"
+
+
+async def test_a_replay_that_does_not_get_there_in_time_gives_back_too(
+    gateway, journal, running, writes, source, target
+):
+    async def late_write():
+        source.put("network", id="late")
+        await writes.record("POST", "/v2.0/networks", {"network": {"id": "late"}})
+        target.down = True
+
+    gateway.on_drain = late_write
+    (attempt,) = await handover(gateway, journal, running, max_hold=0.5).run("target", 1, lambda _: None)
+    assert not attempt.succeeded
+    assert gateway.told[-1] == "release capture"
+    assert attempt.hold_ms < 1000
+    target.down = False
+
+
+async def test_a_hold_that_gave_up_by_itself_is_not_switched(gateway, journal, running):
+    gateway.expired = True
+    recorded = []
+    (attempt,) = await handover(gateway, journal, running).run("target", 1, recorded.append)
+    assert not attempt.succeeded
+    assert not recorded
+    assert "the hold is over" in attempt.reason
+
+
+async def test_a_record_that_fails_leaves_nobody_waiting(gateway, journal, running):
+    def fail(_attempt):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await handover(gateway, journal, running).run("target", 1, fail)
+    assert gateway.told[-1] == "release capture"
+    assert running.active == "source"
+
+
+async def test_a_rejected_object_stops_the_handover(gateway, journal, running, writes, source, target):
+    target.refuses = {"bad"}
+    source.put("network", id="bad")
+    await writes.record("POST", "/v2.0/networks", {"network": {"id": "bad"}})
+    (attempt,) = await handover(gateway, journal, running).run("target", 1, lambda _: None)
+    assert "not taken" in attempt.reason
+    assert gateway.told[-1] == "release capture"
+
+
+async def test_the_way_back_is_the_same(gateway, journal, running):
+    running.active = "target"
+    (attempt,) = await handover(gateway, journal, running).run("source", 1, lambda _: None)
+    assert attempt.succeeded
+    assert gateway.told[-1] == f"release {Route.CAPTURE.value}"
+    assert running.active == "source"
+
+
+async def test_the_journal_says_when_it_is_incomplete(journal, running):
+    assert not running.incomplete
+    await running.reach(await journal.mark(INCOMPLETE, "3"))
+    assert running.incomplete
