@@ -286,6 +286,42 @@ async def test_single_native_objects_go_through_the_services(native):
     assert (await native.put("/security-groups/none", {"security_group": {"name": "x"}}))[0] == 412
 
 
+async def test_objects_with_few_fields_can_be_used(native, admin):
+    """A source without some extension has no such fields: nothing may rely on them."""
+    net, sub, port, group, router = (f"00000000-0000-0000-0000-00000000000{n}" for n in range(1, 6))
+    await native.post("/vpcs/bulk", {"vpcs": [{"id": net, "project_id": "p-demo"}]})
+    bare = {"id": sub, "project_id": "p-demo", "network_id": net, "cidr": "10.0.0.0/24", "ip_version": 4}
+    await native.post("/subnets/bulk", {"subnets": [{**bare, "gateway_ip": "10.0.0.1"}]})
+    bare = {"id": port, "project_id": "p-demo", "network_id": net, "mac_address": "fa:16:3e:00:00:01"}
+    await native.post("/ports/bulk", {"ports": [bare]})
+    await native.post("/security-groups/bulk", {"security_groups": [{"id": group, "project_id": "p-demo"}]})
+    await native.post("/routers/bulk", {"routers": [{"id": router, "project_id": "p-demo"}]})
+    for collection, member, object_id, changes in (
+        ("networks", "network", net, {"name": "n", "mtu": 1400, "shared": True, "router:external": True}),
+        ("networks", "network", net, {"shared": False, "router:external": False, "description": "d"}),
+        ("subnets", "subnet", sub, {"name": "s", "dns_nameservers": ["1.1.1.1"], "enable_dhcp": True}),
+        ("subnets", "subnet", sub, {"allocation_pools": [{"start": "10.0.0.5", "end": "10.0.0.9"}]}),
+        ("ports", "port", port, {"name": "p", "fixed_ips": [{"subnet_id": sub}], "binding:host_id": "h"}),
+        ("ports", "port", port, {"security_groups": [group], "port_security_enabled": True, "trusted": True}),
+        ("ports", "port", port, {"allowed_address_pairs": [{"ip_address": "10.0.0.7"}], "device_id": "d"}),
+        ("ports", "port", port, {"extra_dhcp_opts": [{"opt_name": "a", "opt_value": "b"}]}),
+        ("security-groups", "security_group", group, {"name": "g", "stateful": True}),
+        ("routers", "router", router, {"name": "r", "admin_state_up": True}),
+        ("routers", "router", router, {"routes": []}),
+    ):
+        status, body = await admin.put(f"/{collection}/{object_id}", {member: changes})
+        assert status == 200, body
+        for name in changes.keys() - {"fixed_ips", "allowed_address_pairs", "extra_dhcp_opts"}:
+            assert body[member][name] == changes[name]
+    add = f"/routers/{router}/add_router_interface"
+    assert (await admin.put(add, {"subnet_id": sub}))[0] == 200
+    rule = {"security_group_id": group, "direction": "ingress"}
+    assert (await admin.post("/security-group-rules", {"security_group_rule": rule}))[0] == 201
+    assert (await admin.put(add.replace("add", "remove"), {"subnet_id": sub}))[0] == 200
+    for path in (f"/ports/{port}", f"/routers/{router}", f"/security-groups/{group}", f"/networks/{net}"):
+        assert (await admin.delete(path))[0] == 204
+
+
 async def test_everything_that_is_served_is_declared(admin):
     for of in RESOURCES:
         assert (await admin.get(f"/{of.collection}"))[0] == 200

@@ -127,6 +127,8 @@ def _candidates(session: Session, of: Resource, query: Query, **bound: Any) -> I
             return
     if of.name == "port" and _narrow_ports(session, query, where) is False:
         return
+    if of.name == "port" and not (session.caller.admin or session.caller.service):
+        bound["owner"] = session.caller.project_id
     tests = [_test(session, of, name, values) for name, values in query.filters.items()]
     for alcor in session.rows.find(of, where, projects=projects, **bound):
         neutron = to_neutron(of, alcor)

@@ -17,11 +17,14 @@ from alcor_sdn.controller.neutron import policy
 from alcor_sdn.controller.services import routers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from alcor_model.catalogue import Resource
     from alcor_model.fields import Json
     from alcor_sdn.controller.services.session import Session
+
+_CHUNK = 500
+"""At most so many ids in one look-up."""
 
 _PORT_DETAILS = (
     "name",
@@ -78,8 +81,10 @@ def _security_groups(session: Session, found: list[Json]) -> list[Json]:
 
 
 def _floating_ips(session: Session, found: list[Json]) -> list[Json]:
+    ids = sorted({one["port_id"] for one in found if one.get("port_id")})
+    ports = {port["id"]: port for some in _chunks(ids) for port in session.find(PORT, id=some)}
     return [
-        {**one, "port_details": _details(session.get(PORT, one.get("port_id"))), "port_forwardings": []}
+        {**one, "port_details": _details(ports.get(one.get("port_id") or "")), "port_forwardings": []}
         for one in found
     ]
 
@@ -90,11 +95,15 @@ def _details(port: Json | None) -> Json | None:
 
 def _grouped(session: Session, of: Resource, column: str, owners: list[Json]) -> dict[str, list[Json]]:
     grouped: dict[str, list[Json]] = {}
-    ids = [owner["id"] for owner in owners]
-    for start in range(0, len(ids), 500):
-        for one in session.find(of, **{column: ids[start : start + 500]}):
+    for some in _chunks([owner["id"] for owner in owners]):
+        for one in session.find(of, **{column: some}):
             grouped.setdefault(one[column], []).append(one)
     return grouped
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
 
 
 def _by_age(found: Iterable[Json]) -> list[Json]:

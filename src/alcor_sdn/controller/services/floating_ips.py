@@ -99,7 +99,7 @@ def _association(session: Session, floating: Json, wanted: Json) -> Json:
     elif port_id is None:
         return _FREE
     port = session.visible(PORT, port_id)
-    if port["project_id"] != floating["project_id"] and not session.caller.admin:
+    if port.get("project_id") != floating.get("project_id") and not session.caller.admin:
         raise _refused(
             f"Cannot process floating IP association with Port {port_id}, since that port is owned by a "
             "different project"
@@ -129,12 +129,12 @@ def _address_of(port: Json, wanted: str | None) -> Json:
     if wanted:
         if _version(wanted) != _V4:
             raise _refused(f"Cannot process floating IP association with {wanted}, since that is not an IPv4 address")
-        for ip in port["fixed_ips"]:
+        for ip in port.get("fixed_ips") or []:
             if ip["ip_address"] == wanted:
                 found: Json = ip
                 return found
         raise _refused(f"Port {port['id']} does not have fixed ip {wanted}")
-    candidates = [ip for ip in port["fixed_ips"] if _version(ip["ip_address"]) == _V4]
+    candidates = [ip for ip in port.get("fixed_ips") or [] if _version(ip["ip_address"]) == _V4]
     if not candidates:
         raise _refused(f"Cannot add floating IP to port {port['id']} that has no fixed IPv4 addresses")
     if len(candidates) > 1:
@@ -161,7 +161,7 @@ def _router_for(session: Session, floating: Json, port: Json, address: Json, wan
             continue
         router_id: str = holder["device_id"]
         if any(_gateways(session, router_id, external)):
-            if any(ip["ip_address"] == subnet["gateway_ip"] for ip in holder["fixed_ips"]):
+            if any(ip["ip_address"] == subnet.get("gateway_ip") for ip in holder["fixed_ips"]):
                 return router_id
             first = first or router_id
     if first is None:

@@ -68,16 +68,16 @@ def update(session: Session, network: Json, changes: Json) -> Json:
     provider = {name: changes[name] for name in _PROVIDER if name in changes}
     if provider or changes.get("segments"):
         _move(session, network, changed, provider)
-    if "shared" in changes and network["shared"] and not changes["shared"]:
+    if "shared" in changes and network.get("shared") and not changes["shared"]:
         _stays_shared(session, network)
-    if "router:external" in changes and changes["router:external"] != network["router:external"]:
+    if "router:external" in changes and changes["router:external"] != bool(network.get("router:external")):
         _change_external(session, network, changed, external=changes["router:external"])
     if "is_default" in changes and changed.get("router:external"):
         changed["is_default"] = changes["is_default"]
     if "mtu" in changes:
         _mtu_suits(session, network, changes["mtu"])
         changed["mtu"] = _mtu(session, network.get("provider:network_type"), changes["mtu"])
-    if "qos_policy_id" in changes and changes["qos_policy_id"] != network["qos_policy_id"]:
+    if "qos_policy_id" in changes and changes["qos_policy_id"] != network.get("qos_policy_id"):
         _refuse_qos_policy(changes["qos_policy_id"])
         changed["qos_policy_id"] = None
     handled = {*_PROVIDER, "segments", "router:external", "is_default", "mtu", "qos_policy_id"}
@@ -240,10 +240,10 @@ def _move(session: Session, network: Json, changed: Json, provider: Json) -> Non
 
 def _stays_shared(session: Session, network: Json) -> None:
     """Refuse to stop sharing a network that ports or subnets of others use."""
-    own = {network["project_id"], ""}
+    own = {network.get("project_id"), "", None}
     used = (*session.find(PORT, network_id=network["id"]), *session.find(SUBNET, network_id=network["id"]))
     if any(user.get("project_id") not in own for user in used):
-        fail("InvalidSharedSetting", name=network["name"])
+        fail("InvalidSharedSetting", name=network.get("name"))
 
 
 def _change_external(session: Session, network: Json, changed: Json, *, external: bool) -> None:

@@ -112,7 +112,7 @@ def update(session: Session, port: Json, changes: Json) -> Json:
     """A changed port."""
     changed = {**port, **{name: changes[name] for name in _PLAIN if name in changes}}
     for name in ("device_id", "device_owner"):
-        changed[name] = changed[name] or ""
+        changed[name] = changed.get(name) or ""
     if "device_owner" in changes or "device_id" in changes:
         _check_device(session, changed["device_owner"], changed["device_id"], port["project_id"])
     if "mac_address" in changes:
@@ -125,7 +125,7 @@ def update(session: Session, port: Json, changes: Json) -> Json:
         changed["fixed_ips"] = _new_addresses(session, port, changed, changes)
     _secure(session, port, changed, changes)
     if changes.get("extra_dhcp_opts"):
-        changed["extra_dhcp_opts"] = _dhcp_options(port["extra_dhcp_opts"] or [], changes["extra_dhcp_opts"])
+        changed["extra_dhcp_opts"] = _dhcp_options(port.get("extra_dhcp_opts") or [], changes["extra_dhcp_opts"])
     if "dns_name" in changes:
         changed["dns_name"] = _host_name(session, changes["dns_name"])
     steps = 1 + _bind(port, changed, changes)
@@ -139,7 +139,7 @@ def delete(session: Session, port: Json) -> None:
     """Remove a port that is not some service's. Raises ServicePortInUse, FipAssociated."""
     owner = port.get("device_owner")
     if owner in _SERVICE_OWNERS and session.get(
-        FLOATING_IP if owner == "network:floatingip" else ROUTER, port["device_id"]
+        FLOATING_IP if owner == "network:floatingip" else ROUTER, port.get("device_id")
     ):
         fail("ServicePortInUse", id=port["id"], reason=f"has device owner {owner}")
     floating = list(session.find(FLOATING_IP, port_id=port["id"]))
@@ -194,7 +194,7 @@ def with_names(session: Session, port: Json) -> Json:
     domain = session.settings.dns_domain
     name = port.get("dns_name") or ""
     assignment = []
-    for ip in port["fixed_ips"]:
+    for ip in port.get("fixed_ips") or []:
         host = name or "host-" + ip["ip_address"].replace(".", "-").replace(":", "-")
         full = host if host.endswith(".") else f"{host}.{domain}"
         assignment.append({"ip_address": ip["ip_address"], "hostname": host, "fqdn": full})
@@ -243,7 +243,7 @@ def _known_groups(session: Session, wanted: list[str]) -> list[str]:
     missing = [g for g, found in groups.items() if found is None or not session.may_see(SECURITY_GROUP, found)]
     if missing:
         fail("SecurityGroupNotFound", id=", ".join(missing))
-    stateful = {found["stateful"] for found in groups.values() if found}
+    stateful = {found.get("stateful", True) for found in groups.values() if found}
     if len(stateful) > 1:
         reason = "Cannot apply both stateful and stateless security groups on the same port at the same time"
         fail("SecurityGroupConflict", reason=reason)
@@ -278,15 +278,15 @@ def _host_name(session: Session, name: str) -> str:
 
 
 def _binding(port: Json) -> Json:
-    if not port["binding:host_id"]:
+    if not port.get("binding:host_id"):
         return _UNBOUND
-    return _BOUND if port["binding:vnic_type"] == "normal" else _FAILED
+    return _BOUND if port.get("binding:vnic_type", "normal") == "normal" else _FAILED
 
 
 def _show_trust(port: Json) -> None:
     """Nova reads from the binding's profile whether a virtual function may be trusted."""
     if port.get("trusted") is not None:
-        port["binding:profile"] = {**port["binding:profile"], "trusted": port["trusted"]}
+        port["binding:profile"] = {**(port.get("binding:profile") or {}), "trusted": port["trusted"]}
 
 
 def _bind(port: Json, changed: Json, changes: Json) -> int:
@@ -296,16 +296,16 @@ def _bind(port: Json, changed: Json, changes: Json) -> int:
         changed["binding:host_id"] = changes["binding:host_id"] or ""
     if "binding:profile" in changes:
         changed["binding:profile"] = changes["binding:profile"] or {}
-    if "binding:vnic_type" in changes and changes["binding:vnic_type"] != port["binding:vnic_type"]:
+    if "binding:vnic_type" in changes and changes["binding:vnic_type"] != port.get("binding:vnic_type"):
         if port.get("binding:vif_type") not in {"unbound", "binding_failed", None}:
-            fail("PortInUse", id=port["id"], network=port["network_id"], device=port["device_id"])
+            fail("PortInUse", id=port["id"], network=port["network_id"], device=port.get("device_id") or "")
         changed["binding:vnic_type"] = changes["binding:vnic_type"]
     moved = changed.get("binding:host_id", "") != host
     if moved or changed.get("binding:vnic_type") != port.get("binding:vnic_type"):
         changed.update(_binding(changed))
     if moved:
-        changed["status"] = "DOWN" if port["status"] in {"ACTIVE", "BUILD"} else port["status"]
-    return _BINDING_STEPS if moved and changed["binding:host_id"] else 0
+        changed["status"] = "DOWN" if port.get("status") in {"ACTIVE", "BUILD"} else port.get("status")
+    return _BINDING_STEPS if moved and changed.get("binding:host_id") else 0
 
 
 def _new_mac(session: Session, port: Json, changed: Json, wanted: str | None) -> str:
@@ -328,7 +328,7 @@ def _new_addresses(session: Session, port: Json, changed: Json, changes: Json) -
         addresses = _with_new_mac(session, port, mac)
     else:
         addresses = ipam.for_changed_port(session, {**port, **changed}, wanted, mac)
-    lost = {ip["ip_address"] for ip in port["fixed_ips"]} - {ip["ip_address"] for ip in addresses}
+    lost = {ip["ip_address"] for ip in port.get("fixed_ips") or []} - {ip["ip_address"] for ip in addresses}
     if any(floating.get("fixed_ip_address") in lost for floating in session.find(FLOATING_IP, port_id=port["id"])):
         raise fault(
             "BadRequest",
@@ -347,7 +347,7 @@ def _with_new_mac(session: Session, port: Json, mac: str) -> list[Json]:
         if ip["subnet_id"] in automatic
         and ip["ip_address"] == ipam.eui64(automatic[ip["subnet_id"]]["cidr"], port["mac_address"])
         else ip
-        for ip in port["fixed_ips"]
+        for ip in port.get("fixed_ips") or []
     ]
 
 
@@ -355,16 +355,16 @@ def _secure(session: Session, port: Json, changed: Json, changes: Json) -> None:
     """Port security, groups and address pairs, which depend on each other."""
     if "port_security_enabled" in changes:
         changed["port_security_enabled"] = changes["port_security_enabled"]
-    security = changed["port_security_enabled"] is not False
+    security = changed.get("port_security_enabled") is not False
     if "security_groups" in changes:
         if changes["security_groups"] and not security:
             fail("PortSecurityAndIPRequiredForSecurityGroups")
-        if set(changes["security_groups"]) != set(port["security_groups"] or []):
+        if set(changes["security_groups"]) != set(port.get("security_groups") or []):
             changed["security_groups"] = _known_groups(session, changes["security_groups"])
-    elif not security and port["security_groups"]:
+    elif not security and port.get("security_groups"):
         fail("PortSecurityPortHasSecurityGroup")
     if "allowed_address_pairs" in changes:
         wanted = changes["allowed_address_pairs"]
         changed["allowed_address_pairs"] = _pairs(wanted, changed["mac_address"], security=security)
-    elif not security and port["allowed_address_pairs"]:
+    elif not security and port.get("allowed_address_pairs"):
         fail("AddressPairAndPortSecurityRequired")

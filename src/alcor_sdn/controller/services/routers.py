@@ -68,10 +68,10 @@ def update(session: Session, router: Json, changes: Json) -> Json:
     for name in ("name", "description", "admin_state_up"):
         if name in changes:
             changed[name] = changes[name]
-    beside = {name: router[name] for name in ("external_gateway_info",)}
-    if {**changed, **beside} != router:
+    beside = {"external_gateway_info": router.get("external_gateway_info")}
+    if {**changed, **beside} != {**router, **beside}:
         steps += 1
-    if changed["admin_state_up"] and changes and not changed["availability_zones"]:
+    if changed.get("admin_state_up") and changes and not changed.get("availability_zones"):
         changed["availability_zones"] = [session.settings.availability_zone]
     return router if changed == router else session.touch(ROUTER, changed, steps=steps)
 
@@ -219,7 +219,7 @@ def _check_external(session: Session, router: Json, wanted: Json, addresses: lis
         raise _refused(f"Network {network['id']} is not an external network")
     subnets = ipam.subnets_of(session, network["id"])
     for address in addresses:
-        if address.get("ip_address") and any(s["gateway_ip"] == address["ip_address"] for s in subnets):
+        if address.get("ip_address") and any(s.get("gateway_ip") == address["ip_address"] for s in subnets):
             raise _refused(f"External IP {address['ip_address']} is the same as the gateway IP")
     if router.get("routes"):
         cidrs, taken = _reach(session, router, without_gateway=True)
@@ -262,9 +262,9 @@ def _which(body: Json, *, removing: bool) -> tuple[bool, bool]:
 
 def _attach_port(session: Session, router: Json, port_id: str) -> tuple[Json, list[Json]]:
     port = session.visible(PORT, port_id)
-    if port["device_id"]:
+    if port.get("device_id"):
         fail("PortInUse", id=port["id"], network=port["network_id"], device=port["device_id"])
-    if not port["fixed_ips"]:
+    if not port.get("fixed_ips"):
         raise _refused("Router port must have at least one fixed IP")
     subnets = [session.there(SUBNET, ip["subnet_id"]) for ip in port["fixed_ips"]]
     for subnet in subnets:
@@ -280,9 +280,9 @@ def _attach_port(session: Session, router: Json, port_id: str) -> tuple[Json, li
 
 def _attach_subnet(session: Session, router: Json, subnet_id: str) -> tuple[Json, list[Json]]:
     subnet = session.visible(SUBNET, subnet_id)
-    if not subnet["gateway_ip"]:
+    if not subnet.get("gateway_ip"):
         raise _refused("Subnet for router interface must have a gateway IP")
-    if subnet["project_id"] != session.caller.project_id and not session.caller.admin:
+    if subnet.get("project_id") != session.caller.project_id and not session.caller.admin:
         raise _refused(
             f"Cannot add interface to router because subnet {subnet_id} is not owned by project making the request"
         )
@@ -299,7 +299,7 @@ def _attach_subnet(session: Session, router: Json, subnet_id: str) -> tuple[Json
     port = ports.service_port(
         session,
         network_id=subnet["network_id"],
-        project_id=router["project_id"],
+        project_id=router.get("project_id") or "",
         fixed_ips=[address],
         device_id=router["id"],
         device_owner=INTERFACE,
@@ -308,7 +308,7 @@ def _attach_subnet(session: Session, router: Json, subnet_id: str) -> tuple[Json
 
 
 def _takes_our_advertisements(subnet: Json) -> None:
-    foreign = subnet["ipv6_ra_mode"] is None and subnet["ipv6_address_mode"] is not None
+    foreign = subnet.get("ipv6_ra_mode") is None and subnet.get("ipv6_address_mode") is not None
     if subnet["ip_version"] == _V6 and foreign:
         raise _refused(
             f"IPv6 subnet {subnet['id']} configured to receive RAs from an external router cannot be added to "
@@ -318,7 +318,7 @@ def _takes_our_advertisements(subnet: Json) -> None:
 
 def _one_ipv6_port(session: Session, router: Json, port: Json) -> None:
     for other in _interfaces(session, router):
-        has_ipv6 = any(ipaddress.ip_address(ip["ip_address"]).version == _V6 for ip in other["fixed_ips"])
+        has_ipv6 = any(ipaddress.ip_address(ip["ip_address"]).version == _V6 for ip in other.get("fixed_ips") or [])
         if other["id"] != port["id"] and other["network_id"] == port["network_id"] and has_ipv6:
             raise _refused(
                 f"Router already contains IPv6 port {other['id']} belonging to network id "
@@ -374,7 +374,7 @@ def _not_needed(session: Session, router: Json, subnet: Json) -> None:
 def _interface(router: Json, port: Json, subnet_id: str, subnets: list[Json]) -> Json:
     return {
         "id": router["id"],
-        "project_id": port["project_id"],
+        "project_id": port.get("project_id"),
         "port_id": port["id"],
         "network_id": port["network_id"],
         "subnet_id": subnet_id,

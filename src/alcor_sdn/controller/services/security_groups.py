@@ -78,9 +78,11 @@ def _new_group(session: Session, values: Json) -> Json:
 
 def update(session: Session, group: Json, changes: Json) -> Json:
     """A group under another name, description or statefulness."""
-    if changes.get("stateful", group["stateful"]) != group["stateful"] and in_use(session, group["id"]):
+    if changes.get("stateful", group.get("stateful", True)) != group.get("stateful", True) and in_use(
+        session, group["id"]
+    ):
         fail("SecurityGroupInUse", id=group["id"], reason="in use")
-    if group["name"] == DEFAULT and "name" in changes:
+    if group.get("name") == DEFAULT and "name" in changes:
         fail("SecurityGroupCannotUpdateDefault")
     if all(group.get(name) == value for name, value in changes.items()):
         return group
@@ -91,7 +93,7 @@ def delete(session: Session, group: Json) -> None:
     """Remove a group, its rules, and the rules of others that name it."""
     if in_use(session, group["id"]):
         fail("SecurityGroupInUse", id=group["id"], reason="in use")
-    if group["name"] == DEFAULT and not session.caller.admin:
+    if group.get("name") == DEFAULT and not session.caller.admin:
         fail("SecurityGroupCannotRemoveDefault")
     rules = [r["id"] for r in session.find(SECURITY_GROUP_RULE, security_group_id=group["id"])]
     rules += [r["id"] for r in session.find(SECURITY_GROUP_RULE, remote_group_id=group["id"])]
@@ -149,7 +151,7 @@ def _store_rule(session: Session, rule: Json, group: Json) -> Json:
         "id": str(uuid.uuid4()),
         **rule,
         "normalized_cidr": str(ipaddress.ip_network(prefix, strict=False)) if prefix else None,
-        "belongs_to_default_sg": group["name"] == DEFAULT,
+        "belongs_to_default_sg": group.get("name") == DEFAULT,
     }
     return session.add(SECURITY_GROUP_RULE, rule, revision=0)
 
@@ -204,18 +206,18 @@ def _check_ports(rule: Json) -> None:
 
 def _meaning(rule: Json) -> tuple[str, ...]:
     """What two rules share when they mean the same."""
-    protocol = rule["protocol"]
+    protocol = rule.get("protocol")
     if protocol is not None:
         protocol = _NAME_OF.get(protocol, protocol)
-    prefix = rule["remote_ip_prefix"]
+    prefix = rule.get("remote_ip_prefix")
     return (
         rule["security_group_id"],
         rule["direction"],
-        rule["ethertype"],
+        str(rule.get("ethertype")),
         str(protocol),
-        str(rule["port_range_min"]),
-        str(rule["port_range_max"]),
-        str(rule["remote_group_id"]),
-        str(rule["remote_address_group_id"]),
+        str(rule.get("port_range_min")),
+        str(rule.get("port_range_max")),
+        str(rule.get("remote_group_id")),
+        str(rule.get("remote_address_group_id")),
         "any" if prefix in {None, "0.0.0.0/0", "::/0"} else str(prefix),
     )

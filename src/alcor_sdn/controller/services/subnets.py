@@ -35,7 +35,7 @@ def create(session: Session, values: Json) -> Json:
     _check_lists("new subnet", wished["ip_version"], wished)
     if wished["ip_version"] == _V6:
         _check_modes(wished, cidr)
-    if network["mtu"] and wished["ip_version"] == _V6 and network["mtu"] < 1280:  # noqa: PLR2004 (RFC 8200)
+    if wished["ip_version"] == _V6 and 0 < (network.get("mtu") or 0) < 1280:  # noqa: PLR2004 (RFC 8200)
         fail("NetworkMTUSubnetConflict", id=network["id"], mtu=1280)
     gateway = _first_address(cidr) if values["gateway_ip"] is UNSET else wished["gateway_ip"]
     pools = _pools(cidr, gateway, wished["allocation_pools"])
@@ -75,7 +75,7 @@ def update(session: Session, subnet: Json, changes: Json) -> Json:
     cidr = subnet["cidr"]
     wished = {**subnet, **changes}
     if changes.get("enable_dhcp"):
-        _check_service(wished, cidr, enabled_before=subnet["enable_dhcp"])
+        _check_service(wished, cidr, enabled_before=bool(subnet.get("enable_dhcp")))
     if "gateway_ip" in changes:
         _check_new_gateway(session, subnet, changes["gateway_ip"])
     _check_lists(subnet["id"], subnet["ip_version"], changes)
@@ -84,14 +84,14 @@ def update(session: Session, subnet: Json, changes: Json) -> Json:
     if changes.get("allocation_pools") is not None:
         _check_pools(cidr, changes["allocation_pools"])
         wished["allocation_pools"] = _sorted_pools(changes["allocation_pools"])
-    moved = wished["gateway_ip"] != subnet["gateway_ip"]
-    if wished["gateway_ip"] and (moved or "allocation_pools" in changes):
-        _check_gateway_outside(wished["gateway_ip"], wished["allocation_pools"])
+    moved = wished.get("gateway_ip") != subnet.get("gateway_ip")
+    if wished.get("gateway_ip") and (moved or "allocation_pools" in changes):
+        _check_gateway_outside(wished["gateway_ip"], wished.get("allocation_pools") or [])
     if wished == subnet:
         return subnet
     # Neutron counts only changes of the subnet's own row; what lies in other tables moves the time alone.
     beside = {"dns_nameservers", "host_routes", "allocation_pools"}
-    counted = any(wished[name] != subnet[name] for name in changes if name not in beside)
+    counted = any(wished[name] != subnet.get(name) for name in changes if name not in beside)
     if counted:
         _touch_network(session, subnet)
     return session.touch(SUBNET, wished, steps=1 if counted else 0)
@@ -106,7 +106,7 @@ def delete(session: Session, subnet: Json) -> None:
     if not ipam.automatic(subnet) and any(p.get("device_owner") not in _AUTOMATIC_PORTS for p in holders):
         raise in_use
     for port in holders:
-        left = [ip for ip in port["fixed_ips"] if ip["subnet_id"] != subnet["id"]]
+        left = [ip for ip in port.get("fixed_ips") or [] if ip["subnet_id"] != subnet["id"]]
         session.touch(PORT, ports.with_names(session, {**port, "fixed_ips": left}))
     session.remove(SUBNET, subnet["id"])
     _touch_network(session, subnet)
@@ -178,7 +178,7 @@ def _check_gateway(version: int, cidr: str, gateway: str) -> None:
 def _check_new_gateway(session: Session, subnet: Json, gateway: str | None) -> None:
     if gateway:
         _check_gateway(subnet["ip_version"], subnet["cidr"], gateway)
-    current = subnet["gateway_ip"]
+    current = subnet.get("gateway_ip")
     if current and gateway != current:
         holder = session.get(PORT, session.rows.holders(subnet["id"], [current]).get(current))
         if holder and holder.get("device_owner") in ipam.ROUTER_INTERFACE_OWNERS:
@@ -290,5 +290,5 @@ def _address_existing_ports(session: Session, subnet: Json) -> None:
             "subnet_id": subnet["id"],
             "ip_address": ipam.eui64(subnet["cidr"], port["mac_address"]),
         }
-        changed = {**port, "fixed_ips": [*port["fixed_ips"], address]}
+        changed = {**port, "fixed_ips": [*(port.get("fixed_ips") or []), address]}
         session.touch(PORT, ports.with_names(session, changed))
