@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
+import structlog
 from aiohttp import web
 
 from alcor_migrate.errors import ControlError, MigrationError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from alcor_migrate.engine.conductor import Migration
+
+log = structlog.get_logger(__name__)
 
 SOCKET = "control.sock"
 
@@ -94,10 +97,8 @@ async def call(state_dir: str, verb: str, /, **arguments: Any) -> Any:
 async def _answer(migration: Migration, request: web.Request) -> web.Response:
     verb = request.match_info["verb"]
     arguments = await request.json()
-    work = _VERBS.get(verb)
+    work = _VERBS.get(verb, _unknown)
     try:
-        if work is None:
-            raise ControlError(f"the running migration does not know the verb {verb!r}", "Is it an older version?")
         # A client that goes away does not stop what it began.
         result = await asyncio.shield(work(migration, arguments))
     except AlcorError as error:
@@ -105,7 +106,16 @@ async def _answer(migration: Migration, request: web.Request) -> web.Response:
         return web.json_response(
             {"error": {"message": error.message, "next_step": error.next_step, "exit_code": code}}
         )
+    except Exception as error:  # the asking side must not mistake a defect for a migration that does not run
+        log.exception("verb_failed", verb=verb)
+        what = f"{verb} failed in a way that nobody foresaw: {type(error).__name__}: {error}"
+        step = "This is a defect; the log of `alcor-migrate run` has the details."
+        return web.json_response({"error": {"message": what, "next_step": step, "exit_code": 1}})
     return web.json_response({"result": result})
+
+
+async def _unknown(_migration: Migration, _: dict[str, Any]) -> Any:
+    raise ControlError("the running migration does not know this verb", "It is of another version: restart it.")
 
 
 async def _status(migration: Migration, _: dict[str, Any]) -> Any:
