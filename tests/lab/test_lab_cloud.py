@@ -31,7 +31,7 @@ with Lab() as lab:
 
 def lab_command(*args):
     command = [sys.executable, "-m", "lab", *map(str, args)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)  # ours
 
 
 def test_users_see_their_own_networks_with_the_openstack_client(lab, connect):
@@ -110,7 +110,7 @@ def test_a_lab_beside_another_survives_kill_9_of_neutron_and_leaves_nothing(lab,
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_running_when_the_parent_is_ended(end):
-    holder = subprocess.Popen(  # noqa: S603  # ours
+    holder = subprocess.Popen(  # ours
         [sys.executable, "-c", HOLD_A_LAB],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
