@@ -57,7 +57,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
     references: tuple[Reference, ...] = ()
     parents: tuple[Reference, ...] = ()
-    """Objects that Neutron changes (revision_number, updated_at) when one of these is created or deleted."""
+    """Objects that Neutron changes (revision_number, updated_at) together with one of these."""
 
     def field(self, neutron_name: str) -> Field | None:
         """The declaration of a field, or None when it is not declared."""
