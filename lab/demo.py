@@ -6,6 +6,7 @@ nothing differs.
 
 from __future__ import annotations
 
+import difflib
 import platform
 import shlex
 import sqlite3
@@ -45,10 +46,15 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 CLIENTS = 6
+RATE = 6.0
+"""What the users do in a second, all together, each time with up to five requests. Alcor would answer far more, but
+Neutron takes about ten writes a second here, and it has to stay level with Alcor for the way back to be open."""
 WORK = 12.0
 """Seconds that users go on, at least, each time the traffic has been moved or is about to be."""
-GAPS_FOUND = 10
-"""Exit code of `assess` when something will not move."""
+REFUSED, GAPS_FOUND, NOT_SWITCHED = 7, 10, 13
+"""Exit codes: a gate is closed; `assess` found what will not move; a handover did not fit into its hold."""
+GATES_TIMEOUT = 120.0  # seconds
+HANDOVERS_TRIED = 5
 LINES = 14
 """Of a command's output, how many are shown."""
 PLAIN_EVERY = 5.0
@@ -153,10 +159,10 @@ class Teller:
 class Demo:
     """The story: a lab, its users, and the migration that they do not notice."""
 
-    def __init__(self, teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int) -> None:
+    def __init__(self, teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int, rate: float) -> None:
         self.teller = teller
         self.lab = lab
-        self.ports, self.seed, self.clients = ports, seed, clients
+        self.ports, self.seed, self.clients, self.rate = ports, seed, clients, rate
         self.journey = Journey(lab)
         self.began = time.time()
         self.commands: list[Command] = []
@@ -217,11 +223,13 @@ class Demo:
         self.teller.chapter(
             "The gateway opens, and the users come",
             "Every request now goes through the gateway to Neutron. Each write is recorded before Neutron sees it,",
-            f"its outcome before the user does. {self.clients} users work without a pause from now on.",
+            f"its outcome before the user does. {self.clients} users work from now on, all at the same time.",
         )
         with self.teller.waiting("alcor-migrate run"):
             self.journey.start_run()
-        self._workload = Workload(self.lab, clients=self.clients, seed=self.seed, topology=self._topology)
+        self._workload = Workload(
+            self.lab, clients=self.clients, seed=self.seed, rate=self.rate, topology=self._topology
+        )
         self._workload.start()
         self.teller.say(f"[green]✔[/] the gateway listens on {self.lab.gateway_url}")
 
@@ -258,9 +266,9 @@ class Demo:
             "New writes wait in the gateway, the last ones finish and are replayed, and the traffic moves.",
             "No request fails; if anything is late, those that wait go on to Neutron, and it is tried again.",
         )
+        self._wait_for_the_gates()
         self._operate("cutover", "--dry-run", all_of_it=True)
-        self._operate("cutover")
-        self._tell_last_hold()
+        self._hand_over("cutover")
 
     def go_on(self) -> None:
         """Chapter: the same users on the other side."""
@@ -274,7 +282,7 @@ class Demo:
 
     def go_back(self) -> None:
         """Chapter: the way back, and forth again."""
-        gates = self.journey.ask("gates", verb="reverse")
+        gates = self.journey.ask("gates", of="reverse")
         shut = [g["reason"] for g in gates if g["name"] == "ids" and not g["open"]]
         self.teller.chapter(
             "There and back again",
@@ -283,13 +291,11 @@ class Demo:
         if shut:
             self.teller.say(f"[yellow]left out:[/] {escape(shut[0])}")
             return
-        self._operate("reverse")
-        self._tell_last_hold()
+        self._hand_over("reverse")
         self._find_by_hand("Alcor, then Neutron")
         self._let_users_work()
         self.teller.say("And forward once more:")
-        self._operate("cutover")
-        self._tell_last_hold()
+        self._hand_over("cutover")
         self._find_by_hand("Neutron, then Alcor")
         self._let_users_work()
 
@@ -334,12 +340,13 @@ class Demo:
 
     # -- what happens within them ----------------------------------------------------------------------------------
 
-    def _operate(self, *args: str, accept: tuple[int, ...] = (0,), all_of_it: bool = False) -> None:
-        """Run a verb as an operator would, and show it."""
+    def _operate(self, *args: str, accept: tuple[int, ...] = (0,), all_of_it: bool = False) -> int:
+        """Run a verb as an operator would, and show it; returns its exit code when that is accepted."""
         width, colour = self.teller.width - 2, self.teller.live
         with self.teller.waiting(shlex.join(["alcor-migrate", *args])):
             answer = self.journey.must(*args, accept=accept, width=width, colour=colour)
-        self.teller.show(answer.command, answer.out, all_of_it=all_of_it or args[0] == "assess")
+        self.teller.show(answer.command, answer.out or answer.err, all_of_it=all_of_it or args[0] == "assess")
+        return answer.code
 
     def _watch(self, *states: str, timeout: float) -> dict[str, Any]:
         with self.teller.screen(self._draw, self._line) as tick:
@@ -351,7 +358,17 @@ class Demo:
             self.journey.wait_until(lambda _: time.monotonic() > until, "time", seconds + 60, tick)
         self.teller.say(f"[green]✔[/] {self._users()}")
 
-    def _tell_last_hold(self) -> None:
+    def _wait_for_the_gates(self) -> None:
+        with self.teller.screen(self._draw, self._line) as tick:
+            self.journey.wait_until(lambda status: status["ready"], "every gate open", GATES_TIMEOUT, tick)
+
+    def _hand_over(self, verb: str) -> None:
+        """Cut over or reverse as soon as the gates allow; a gate may close again in the moment before."""
+        for attempt in range(1, HANDOVERS_TRIED + 1):
+            self._wait_for_the_gates()
+            accept = (0, REFUSED, NOT_SWITCHED) if attempt < HANDOVERS_TRIED else (0,)
+            if self._operate(verb, accept=accept) == 0:
+                break
         last = self.journey.ask("status")["attempts"][-1]
         self.teller.say(f"[green]✔[/] writes waited [bold]{milliseconds(last['hold_ms'])}[/]; users: {self._users()}")
 
@@ -401,6 +418,10 @@ class Demo:
         for command in asked:
             if not command.equal:
                 self.teller.say(f"[red]different:[/] openstack {escape(command.command)}")
+                lines = difflib.unified_diff(
+                    command.before.splitlines(), command.after.splitlines(), lineterm="", n=0
+                )
+                self.teller.say("\n".join(escape(line) for line in list(lines)[2:]))
 
     _LOOK = ("-c", "id", "-c", "name", "-c", "description", "-c", "mtu", "-c", "shared")
 
@@ -585,10 +606,10 @@ def every(interval: float, work: Callable[[], None]) -> Iterator[None]:
 
 
 def tell(
-    teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int, output: Path, keep: bool
+    teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int, rate: float, output: Path, keep: bool
 ) -> dict[str, Any]:
     """The whole story in a lab that is not started yet; returns what report.json says. The caller stops the lab."""
-    demo = Demo(teller, lab, ports=ports, seed=seed, clients=clients)
+    demo = Demo(teller, lab, ports=ports, seed=seed, clients=clients, rate=rate)
     demo.start_the_lab()
     try:
         demo.fill_it()
@@ -645,6 +666,7 @@ def run(
     ports: Annotated[int, typer.Option(min=20, help="Ports of servers in the cloud.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the cloud and of what its users do.")] = 1,
     clients: Annotated[int, typer.Option(min=1, help="Users that work at the same time.")] = CLIENTS,
+    rate: Annotated[float, typer.Option(min=0.1, help="What they do in a second, all together.")] = RATE,
     output: Annotated[Path, typer.Option(help="Where the report goes.")] = REPOSITORY / "build" / "demo",
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Do not complete, and leave everything up.")] = False,
@@ -653,7 +675,7 @@ def run(
     teller = Teller()
     lab = Lab(keep=keep)
     try:
-        document = tell(teller, lab, ports=ports, seed=seed, clients=clients, output=output, keep=keep)
+        document = tell(teller, lab, ports=ports, seed=seed, clients=clients, rate=rate, output=output, keep=keep)
     except BaseException as error:
         lab.stop()
         if keep and lab.directory.exists():

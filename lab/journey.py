@@ -17,7 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -203,7 +203,11 @@ class Journey:
 
     def ask(self, verb: str, /, **arguments: Any) -> Any:
         """Ask the running migration through its control socket. Raises AlcorError with what it answered."""
-        return asyncio.run(control.call(str(self.state_dir), verb, **arguments))
+        try:
+            return asyncio.run(control.call(str(self.state_dir), verb, **arguments))
+        except ControlError as error:
+            self.check()  # a process that has ended says more in its log
+            self._fail(f"{verb} could not be asked for: {error.message}", error)
 
     def command(self, *args: str, width: int = 100, colour: bool = False) -> Answer:
         """Run `alcor-migrate` with these arguments and return what it prints, for a screen of that width."""
@@ -276,16 +280,16 @@ class Journey:
                 msg = f"{service.name} ended with code {service.returncode}: {service.tail()}"
                 raise LabError(msg, f"Read {service.log}.")
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str, cause: BaseException | None = None) -> NoReturn:
         if self._run is None:
-            raise LabError(what)
-        raise LabError(f"{what}\nThe end of its log:\n{self._run.tail()}", f"Read {self._run.log}.")
+            raise LabError(what) from cause
+        raise LabError(f"{what}\nThe end of its log:\n{self._run.tail()}", f"Read {self._run.log}.") from cause
 
     # -- the time series -------------------------------------------------------------------------------------------
 
     def _answers(self) -> bool:
         try:
-            self.status = self.ask("status")
+            self.status = asyncio.run(control.call(str(self.state_dir), "status"))
         except ControlError:
             return False
         return True
