@@ -85,21 +85,28 @@ class Migration:
         self._sweeps = 0
         self._swept_at: float | None = None
         self._swept_up = 0
-        self._ids_can_be_kept = False
 
     # -- the run -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Check everything, then open the gateway and begin. Raises MigrationError before anything is changed."""
-        await self._connect()
+        """Check everything, then open the gateway and begin. Raises MigrationError before anything is changed.
+
+        A migration that has begun starts again whatever the two sides do: its gateway is in the path of users.
+        """
         directory = Path(self.settings.state_dir)
+        self._cloud = Cloud(self.settings.source.cloud)
+        self._source = NeutronSide(JsonClient("Neutron", self.settings.source.url, self._cloud), self._cloud)
+        self._target = AlcorSide(JsonClient("Alcor", self.settings.target.url, self._cloud), self._cloud)
         self._store = StateStore(directory)
         try:
             if self._store.state is State.NEW:
-                await self._refuse_a_filled_target()
+                await self._check_both_sides()
+            self._settle_interrupted_handover()
             self._journal = await Journal.open(directory / "journal.sqlite")
             await self._open_gateway()
         except BaseException:
+            await self._source.close()
+            await self._target.close()
             self._store.discard()
             raise
         self._copy = self._store.recall("copy", CopyProgress, CopyProgress())
@@ -116,18 +123,14 @@ class Migration:
             # What passed without a record while the journal was stalled died with the process that knew it.
             self._replay.incomplete = self.settings.gateway.policy == "fail_open"
         self._store.keep("ended well", value=False)
-        if interrupted := _UNFINISHED.get(self._store.state):
-            self._store.move(
-                interrupted, "alcor-migrate", "the handover was interrupted before anything was switched"
-            )
         if _ROUTES.get(self._store.state) is Route.TARGET:
             self._replay.active = "target"
-        await self._gateway.switch(_ROUTES.get(self._store.state, Route.CAPTURE))
         if self._store.state is State.NEW:
             self._store.move(State.CAPTURING, self._operator, "the gateway captures every write")
-        self._begin(self._settle_unknown_writes())
-        self._begin(self._replay.run())
         self._begin(self._bring_to_ready())
+        if self._store.state not in _ENDS:
+            self._begin(self._settle_unknown_writes())
+            self._begin(self._replay.run())
 
     async def close(self) -> None:
         """Stop in good order: no new requests, journal written, connections closed."""
@@ -143,26 +146,20 @@ class Migration:
         self._store.keep("ended well", value=True)
         self._store.close()
 
-    async def _connect(self) -> None:
-        """Both sides, asked one question each, so that a wrong address is told before anything begins."""
-        self._cloud = Cloud(self.settings.source.cloud)
-        self._source = NeutronSide(JsonClient("Neutron", self.settings.source.url, self._cloud), self._cloud)
-        self._target = AlcorSide(JsonClient("Alcor", self.settings.target.url, self._cloud), self._cloud)
-        try:
-            await self._cloud.token()
-            self._ids_can_be_kept = ID_EXTENSION in await self._source.extensions()
-            await anext(self._source.pages(load_order()[0], 1), None)
-            await self._target.counts()
-        except BaseException:
-            await self._source.close()
-            await self._target.close()
-            raise
-
-    async def _refuse_a_filled_target(self) -> None:
+    async def _check_both_sides(self) -> None:
+        """Ask each side a question, so that a wrong address is told before anything begins."""
+        await self._cloud.token()
+        self._store.keep("ids", ID_EXTENSION in await self._source.extensions())
+        await anext(self._source.pages(load_order()[0], 1), None)
         held = {name: count for name, count in (await self._target.counts()).items() if count}
         if held:
             what = ", ".join(f"{count} {name}" for name, count in held.items())
             raise TargetNotEmpty(f"the target at {self.settings.target.url} is not empty: it holds {what}")
+
+    def _settle_interrupted_handover(self) -> None:
+        if interrupted := _UNFINISHED.get(self._store.state):
+            reason = "the handover was interrupted before anything was switched"
+            self._store.move(interrupted, "alcor-migrate", reason)
 
     async def _open_gateway(self) -> None:
         options = self.settings.gateway
@@ -176,6 +173,7 @@ class Migration:
             ),
             self._journal,
             self._cloud.identify,
+            _ROUTES.get(self._store.state, Route.CAPTURE),
         )
         try:
             await self._gateway.start()
@@ -189,11 +187,11 @@ class Migration:
         await self._step(State.COPYING, State.CATCHING_UP, "copying", self._run_copy)
         await self._step(State.CATCHING_UP, State.READY, "catching up", self._run_catch_up)
         while True:
-            self._activity = "following"
+            self._activity = "following" if self._store.state not in _ENDS else "passing requests on"
             await asyncio.sleep(self.settings.engine.sweep_interval)
             if self._store.state in _ENDS:
-                return
-            if not self._verb.locked():
+                await self._journal.prune(self._journal.position, _KEEP_JOURNAL)
+            elif not self._verb.locked():
                 self._rounds = asyncio.create_task(self._look_after())
                 await asyncio.wait({self._rounds})
 
@@ -376,7 +374,7 @@ class Migration:
             self._store.move(
                 State.COMPLETED, actor, "the operator ended the migration", {"endpoints moved from": moved}
             )
-            self._activity = "completed; the gateway still passes on what comes to it"
+            self._end()
             return moved
 
     async def cancel(self, actor: str) -> None:
@@ -389,9 +387,13 @@ class Migration:
         async with self._alone():
             await self._gateway.switch(Route.PASS)
             self._store.move(State.CANCELLED, actor, "the operator cancelled the migration")
-            for task in self._tasks:
-                task.cancel()
-            self._activity = "cancelled; the gateway still passes on what comes to it"
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing is copied or replayed any more; the gateway goes on passing requests."""
+        for task in self._tasks:
+            task.cancel()
+        self._activity = "passing requests on"
 
     async def _hand_over(self, to: str, actor: str, done: State, failed: State, reason: str) -> Attempt:
         def record(attempt: Attempt) -> None:
@@ -478,7 +480,10 @@ class Migration:
         answers = True
         if not quick:
             try:
-                await (self._target.counts() if to == "target" else self._source.extensions())
+                if to == "target":
+                    await self._target.counts()
+                else:
+                    self._store.keep("ids", ID_EXTENSION in await self._source.extensions())
             except CloudError:
                 answers = False
         evidence = Evidence(
@@ -491,7 +496,7 @@ class Migration:
             journal_stalled=self._journal.stalled,
             journal_incomplete=self._is_incomplete(),
             passive_answers=answers,
-            ids_can_be_kept=to == "target" or self._ids_can_be_kept,
+            ids_can_be_kept=to == "target" or self._store.recall("ids", bool, otherwise=False),
         )
         engine = self.settings.engine
         return gates(evidence, max_lag=engine.max_lag, verify_max_age=engine.verify_max_age)

@@ -56,7 +56,8 @@ class Gateway:
     between two requests, for all connections at once; what began before it ends where it began, and `drained`
     says when the last such write has its outcome recorded.
 
-    `identify` turns a token into its Caller; it is asked beside the forwarding and never waited for.
+    `identify` turns a token into its Caller; it is asked beside the forwarding and never waited for. `route` holds
+    from the first request on.
     """
 
     def __init__(
@@ -64,16 +65,17 @@ class Gateway:
         settings: GatewaySettings,
         journal: Journal,
         identify: Callable[[str], Awaitable[Caller | None]] | None = None,
+        route: Route = Route.PASS,
     ) -> None:
         self.settings = settings
         self.journal = journal
         self.stats = Stats()
-        self.route = Route.PASS
+        self.route = route
         self.epoch = 0
         self.incomplete = False
         """Whether a write has passed without a record (only under fail_open); see `mark_complete`."""
         self._identify = identify
-        self._active = Route.PASS
+        self._active = route
         self._hold: Hold | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._claimed = -1

@@ -299,7 +299,26 @@ def test_a_run_goes_on_where_it_was_and_ends_for_good(cloud):
         assert cloud.run("cancel").returncode == 0
         now = cloud.status()
         assert (now["state"], now["gateway"]["route"]) == ("cancelled", "pass")
+    with running(cloud):
+        now = cloud.status()
+        assert (now["state"], now["gateway"]["route"]) == ("cancelled", "pass")
     assert not [r for r in cloud.neutron.requests if not r.startswith("GET ")]
+
+
+def test_a_migration_that_has_begun_starts_again_whatever_the_two_sides_do(cloud):
+    cloud.make_empty()
+    with running(cloud):
+        wait_until(lambda: cloud.status()["ready"])
+        assert cloud.run("cutover").returncode == 0
+    cloud.neutron.answers.clear()
+    cloud.alcor.answers.clear()
+    cloud.keystone.answers.clear()
+    with running(cloud):
+        now = cloud.status()
+        assert (now["state"], now["active"], now["gateway"]["route"]) == ("switched", "target", "target")
+        done = cloud.run("reverse")
+        assert done.returncode == 7
+        assert "passive side" in done.stderr
 
 
 def test_a_cutover_of_an_empty_cloud_and_its_completion(cloud):
