@@ -307,11 +307,12 @@ class Journal:
         stats.largest_group = max(stats.largest_group, entries)
 
     def _report(self, done: _Done) -> None:
-        self._loop.call_soon_threadsafe(self._finished, done, self._store.position)
+        self._loop.call_soon_threadsafe(self._finished, done, self._store.position, self._store.seq)
 
     # -- back in the event loop ------------------------------------------------------------------------------
 
-    def _finished(self, done: _Done, position: int) -> None:
+    def _finished(self, done: _Done, position: int, seq: int) -> None:
+        self._seq = max(self._seq, seq)
         for future, result in done:
             if future.cancelled():
                 continue

@@ -2,6 +2,10 @@
 
 Order never comes from auto-increment: an intent is named by (writer, seq), counted by the writer itself,
 and the order of events is `position`, given out by the one thread that writes. Both go on after a restart.
+
+SQLite has one writer. On MariaDB and PostgreSQL every commit begins by locking one row, and continues from the
+greatest position it then finds: positions of several gateways are in the order of their commits, nobody reads a
+position before a smaller one, and who reopens the journal first waits for what an earlier connection left under way.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import event as sa_event
 
 from alcor_migrate.errors import JournalError
@@ -33,7 +38,14 @@ from alcor_migrate.journal.records import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+log = structlog.get_logger(__name__)
+
 SCHEMA_VERSION = "1"
+# Seconds: shorter than people wait, longer than a cluster needs to elect another server.
+_CONNECT_PATIENCE = 5
+_SERVER_PATIENCE = 20
+# After such a silence the server may have closed the connection (MariaDB's wait_timeout), so it is asked first.
+_IDLE = 30.0
 _BLOB = sa.LargeBinary(2**32 - 1)
 # Only a column of exactly this type is SQLite's own row key.
 _POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -59,6 +71,8 @@ intents = sa.Table(
     sa.Column("route", sa.String(16), nullable=False),
     sa.Column("side", sa.String(16), nullable=False),
     sqlite_with_rowid=False,
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
 )
 events = sa.Table(
     "journal_events",
@@ -79,6 +93,8 @@ events = sa.Table(
     sa.Column("mark_kind", sa.String(64)),
     sa.Column("mark_token", sa.String(255)),
     sa.UniqueConstraint("writer", "seq", name="journal_one_outcome"),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
 )
 
 
@@ -129,6 +145,9 @@ class Store:
         self.position = 0
         self.seq = 0
         self._url = url
+        self._embedded = url.get_backend_name() == "sqlite"
+        self._max_body: int | None = None
+        self._used_at = 0.0
         self._max_bytes = max_bytes
         self._engine = self._make_engine()
         self._connection: sa.Connection | None = None
@@ -136,8 +155,13 @@ class Store:
     # -- life ------------------------------------------------------------------------------------------------
 
     def _make_engine(self) -> sa.Engine:
-        if self._url.get_backend_name() != "sqlite":
-            return sa.create_engine(self._url, pool_pre_ping=True)
+        if not self._embedded:
+            return sa.create_engine(
+                self._url,
+                pool_pre_ping=True,
+                isolation_level="READ COMMITTED",
+                connect_args=_connect_args(self._url.get_driver_name()),
+            )
         engine = sa.create_engine(self._url, connect_args={"timeout": 10})
         max_bytes = self._max_bytes
 
@@ -164,7 +188,7 @@ class Store:
 
         Raises JournalError when the file belongs to another version.
         """
-        if self._url.get_backend_name() == "sqlite" and self._url.database:
+        if self._embedded and self._url.database:
             Path(self._url.database).touch(mode=0o600)
         with self._engine.begin() as connection:
             metadata.create_all(connection)
@@ -174,13 +198,37 @@ class Store:
             elif version != SCHEMA_VERSION:
                 msg = f"the journal has schema {version}, this program reads schema {SCHEMA_VERSION}"
                 raise JournalError(msg, "Use the release that wrote it, or a new state directory.")
+            if not self._embedded:
+                self._look_at_server(connection)
         self._find_ends()
+
+    def _look_at_server(self, connection: sa.Connection) -> None:
+        """Finds out how long a body may be, and warns where the server is set to forget what it has committed."""
+        if self._url.get_backend_name() in ("mysql", "mariadb"):
+            packet, flush = connection.exec_driver_sql(
+                "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit"
+            ).one()
+            # a statement carries a body escaped, at worst at twice its length, beside some short fields
+            self._max_body = int(packet) // 2 - 64 * 1024
+            durable, setting = int(flush) == 1, "innodb_flush_log_at_trx_commit"
+        else:
+            commit = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+            fsync = connection.exec_driver_sql("SHOW fsync").scalar()
+            durable, setting = commit != "off" and fsync == "on", "synchronous_commit, fsync"
+        if not durable:
+            log.warning("journal_server_may_forget", setting=setting, loses="the last commits when its host dies")
 
     def _find_ends(self) -> None:
         with self._engine.connect() as connection:
-            self.position = connection.scalar(sa.select(sa.func.max(events.c.position))) or 0
+            self.position = self._last_position(connection)
             last = sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer)
             self.seq = connection.scalar(last) or 0
+
+    def _last_position(self, connection: sa.Connection) -> int:
+        """The greatest position; where others may write too, one that stays so until this transaction ends."""
+        if not self._embedded:
+            connection.execute(_LOCK)
+        return connection.scalar(sa.select(sa.func.max(events.c.position))) or 0
 
     def reopen(self) -> None:
         """A fresh connection after a failed write.
@@ -190,7 +238,7 @@ class Store:
         """
         self.close()
         self._engine = self._make_engine()
-        if self._url.get_backend_name() == "sqlite":
+        if self._embedded:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._find_ends()
@@ -210,23 +258,24 @@ class Store:
 
         Raises sqlalchemy.exc.SQLAlchemyError, and then nothing of the batch is kept.
         """
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        connection = self._connection
+        connection = self._writing()
         position = self.position
         results: list[int] = []
         intent_rows: list[dict[str, Any]] = []
         event_rows: list[dict[str, Any]] = []
         try:
             with connection.begin():
+                if not self._embedded:
+                    position = self._last_position(connection)
                 for entry in batch:
                     match entry:
                         case PutIntent(seq, intent):
+                            self._check_length(intent)
                             intent_rows.append(_intent_row(self.writer, seq, intent))
                             results.append(seq)
                         case PutOutcome(seq, outcome, kind):
                             position += 1
-                            event_rows.append(_outcome_row(position, kind, self.writer, seq, outcome))
+                            event_rows.append(_outcome_row(position, kind, self.writer, seq, self._fit(outcome)))
                             results.append(position)
                         case PutMark(mark):
                             position += 1
@@ -240,6 +289,8 @@ class Store:
                             self._flush(connection, intent_rows, event_rows)
                             results.append(self._prune(connection, entry))
                 self._flush(connection, intent_rows, event_rows)
+        except JournalError:
+            raise  # rolled back, and the connection is as good as before
         except BaseException:
             # a connection whose commit failed is not asked again what it believes
             connection.invalidate()
@@ -247,6 +298,28 @@ class Store:
             raise
         self.position = position
         return results
+
+    def _writing(self) -> sa.Connection:
+        """The writer's connection, looked at first where a server may have closed it meanwhile."""
+        now = time.monotonic()
+        if self._connection is not None and not self._embedded and now - self._used_at > _IDLE:
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        self._used_at = now
+        return self._connection
+
+    def _check_length(self, intent: Intent) -> None:
+        if self._max_body is not None and len(intent.body) > self._max_body:
+            msg = f"a body of {len(intent.body)} bytes is longer than the journal's server takes ({self._max_body})"
+            raise JournalError(msg, "Raise max_allowed_packet of the database server, and restart.")
+
+    def _fit(self, outcome: Outcome) -> Outcome:
+        """An outcome always has to be kept; a body that the server would not take is left out of it."""
+        if self._max_body is None or len(outcome.body) <= self._max_body:
+            return outcome
+        return msgspec.structs.replace(outcome, body=b"", truncated=True)
 
     @staticmethod
     def _flush(
@@ -264,7 +337,7 @@ class Store:
         row = connection.execute(sa.select(events.c.position, events.c.status).where(mine)).first()
         if row is not None:
             if row.status == 0:
-                connection.execute(events.update().where(mine).values(settled=entry.how))
+                connection.execute(events.update().where(mine).values(settled=_clip(entry.how, events.c.settled)))
             return row.position, position
         known = sa.and_(intents.c.writer == entry.writer, intents.c.seq == entry.seq)
         if connection.scalar(sa.select(sa.func.count()).select_from(intents).where(known)) == 0:
@@ -353,7 +426,7 @@ class Store:
 
     def size(self) -> int:
         """Bytes on disk (0 where the database is not a file)."""
-        if self._url.get_backend_name() != "sqlite" or not self._url.database:
+        if not self._embedded or not self._url.database:
             return 0
         total = 0
         for suffix in ("", "-wal"):
@@ -364,16 +437,36 @@ class Store:
 
 _INSERT_INTENT = intents.insert()
 _INSERT_EVENT = events.insert()
+_LOCK = sa.select(facts.c.value).where(facts.c.name == "schema").with_for_update()
+
+
+def _connect_args(driver: str) -> dict[str, Any]:
+    """How long to wait for a server, in the words of its driver."""
+    if driver == "pymysql":
+        patience = {"read_timeout": _SERVER_PATIENCE, "write_timeout": _SERVER_PATIENCE}
+        return {"connect_timeout": _CONNECT_PATIENCE, **patience}
+    if driver == "psycopg":
+        milliseconds = _SERVER_PATIENCE * 1000
+        # a writer that froze must not keep the others waiting behind its lock
+        options = f"-c lock_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
+        return {"connect_timeout": _CONNECT_PATIENCE, "tcp_user_timeout": milliseconds, "options": options}
+    return {}
+
+
+def _clip(text: str, column: sa.Column[Any]) -> str:
+    """What fits: SQLite keeps any length, the servers refuse what is too long, and then nothing could be kept."""
+    length: int = column.type.length  # type: ignore[attr-defined]  # a string's type has one
+    return text[:length].replace("\0", "")
 
 
 def _intent_row(writer: str, seq: int, intent: Intent) -> dict[str, Any]:
     return {
         "writer": writer,
         "seq": seq,
-        "method": intent.method,
+        "method": _clip(intent.method, intents.c.method),
         "path": intent.path,
         "body": mask(intent.body),
-        "request_id": intent.request_id,
+        "request_id": _clip(intent.request_id, intents.c.request_id),
         "started_at": intent.started_at,
         "route": intent.route,
         "side": intent.side,
@@ -389,10 +482,10 @@ def _outcome_row(position: int, kind: str, writer: str, seq: int, outcome: Outco
         "at": outcome.finished_at,
         "status": outcome.status,
         "body": mask(outcome.body),
-        "upstream_request_id": outcome.upstream_request_id,
+        "upstream_request_id": _clip(outcome.upstream_request_id, events.c.upstream_request_id),
         "project_id": outcome.project_id,
         "user_id": outcome.user_id,
-        "how": outcome.how,
+        "how": _clip(outcome.how, events.c.how),
         "truncated": outcome.truncated,
         "mark_kind": None,
         "mark_token": None,
@@ -414,7 +507,7 @@ def _mark_row(position: int, writer: str, mark: Mark) -> dict[str, Any]:
         "how": None,
         "truncated": None,
         "mark_kind": mark.kind,
-        "mark_token": mark.token,
+        "mark_token": _clip(mark.token, events.c.mark_token),
     }
 
 
