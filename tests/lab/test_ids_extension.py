@@ -1,7 +1,9 @@
 """The extension alcor-ids in a real Neutron, as an administrator and as an ordinary user meet it."""
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +19,13 @@ COLLECTIONS = [
     "security-group-rules",
 ]
 BULK = [name for name in COLLECTIONS if name not in ("routers", "floatingips")]  # Neutron has no bulk for these
+
+
+THEN = "2019-12-31T23:59:59Z"
+
+
+def now():
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_id():
@@ -205,16 +214,99 @@ def test_of_simultaneous_posts_one_wins(cloud, collection):
     assert cloud.show(collection, given)["description"] == winner["description"]
 
 
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_an_administrator_gives_the_time_of_creation(cloud, collection):
+    given, began = new_id(), now()
+    made = cloud.create(collection, id=given, created_at=THEN, **cloud.attributes(collection))
+    assert made["created_at"] == THEN
+    shown = cloud.show(collection, given)
+    assert shown["created_at"] == THEN
+    assert began <= shown["updated_at"] <= now()  # Neutron's own, as the revision is
+    # What the request did not ask for has its own age.
+    fresh = cloud.create(collection, id=new_id(), **cloud.attributes(collection))
+    assert began <= fresh["created_at"] <= now()
+
+
+def test_the_time_of_creation_outlives_a_change(cloud):
+    given = new_id()
+    cloud.create("networks", id=given, created_at=THEN)
+    cloud.put(f"networks/{given}", {"network": {"description": "changed", "name": "changed"}})
+    assert cloud.show("networks", given)["created_at"] == THEN
+    answer = cloud.admin.put(f"/networks/{given}", json={"network": {"created_at": THEN}})
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("collection", BULK)
+def test_times_of_creation_in_bulk(cloud, collection):
+    began = now()
+    times = {new_id(): THEN, new_id(): "2001-02-03T04:05:06Z", new_id(): None}
+    items = [
+        cloud.attributes(collection) | {"id": given} | ({"created_at": time} if time else {})
+        for given, time in times.items()
+    ]
+    answer = cloud.post(collection, {members(collection): items})
+    assert answer.status_code == 201, answer.text
+    made = {item["id"]: item["created_at"] for item in answer.json()[members(collection)]}
+    fresh = next(given for given, time in times.items() if time is None)
+    assert began <= made[fresh] <= now()
+    assert made | {fresh: None} == times
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_users_may_not_give_times(cloud, collection):
+    body = cloud.attributes(collection) | {"created_at": THEN}
+    answer = cloud.post(collection, {member(collection): body}, cloud.user)
+    assert answer.status_code == 403, answer.text
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_a_time_of_creation_needs_an_id(cloud, collection):
+    answer = cloud.post(collection, {member(collection): cloud.attributes(collection) | {"created_at": THEN}})
+    assert answer.status_code == 400, answer.text
+    assert "'created_at' is allowed only together with 'id'" in answer.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "yesterday",
+        "",
+        "2020-02-30T00:00:00Z",
+        "2020-2-3T0:0:0Z",
+        "2020-02-03T00:00:60Z",
+        "2020-02-03T00:00:00",
+        "2020-02-03 00:00:00Z",
+        "2020-02-03T00:00:00+01:00",
+        "2020-02-03T00:00:00.5Z",
+        "2020-02-03T00:00:00Z\n",
+        "0001-01-01T00:00:00Z",
+        1580688000,
+        {},
+    ],
+)
+def test_times_have_one_spelling(cloud, wrong):
+    answer = cloud.post("networks", {"network": {"id": new_id(), "created_at": wrong}})
+    assert answer.status_code == 400, answer.text
+
+
+def test_only_where_said_can_a_time_be_given(cloud):
+    pool = {"name": "", "prefixes": ["10.0.0.0/8"], "created_at": THEN}
+    answer = cloud.admin.post("/subnetpools", json={"subnetpool": pool})
+    assert answer.status_code == 400, answer.text
+    assert "Attribute 'created_at' not allowed in POST" in answer.text
+
+
 def test_the_port_of_a_floating_ip_keeps_its_identity(cloud):
     port, mac = new_id(), "fa:16:3e:aa:00:01"
     floating = cloud.create(
         "floatingips",
         floating_network_id=cloud.external["id"],
         floating_ip_address="203.0.113.77",
-        port_identity={"id": port, "mac_address": mac},
+        port_identity={"id": port, "mac_address": mac, "created_at": THEN},
     )
     made = cloud.show("ports", port)
-    assert (made["mac_address"], made["device_id"]) == (mac, floating["id"])
+    assert (made["mac_address"], made["device_id"], made["created_at"]) == (mac, floating["id"], THEN)
+    assert floating["created_at"] > THEN  # its own was not given
     assert made["fixed_ips"] == [{"subnet_id": cloud.outside["id"], "ip_address": "203.0.113.77"}]
     body = {"floating_network_id": cloud.external["id"], "port_identity": {"id": port}}
     assert cloud.post("floatingips", {"floatingip": body}).status_code == 409
@@ -235,10 +327,12 @@ def test_a_router_comes_back_as_it_was(cloud):
     routes = {"router": {"routes": [{"destination": "198.51.100.0/24", "nexthop": "10.80.0.9"}]}}
     cloud.put(f"{router}/add_router_interface", {"subnet_id": cloud.subnet["id"]})
     cloud.put(router, routes)
+    time.sleep(1.1)  # so that no port made below has the age of these by chance
 
     def ports():
         listed = cloud.admin.get("/ports", params={"device_id": original["id"]}).json()["ports"]
         kept = ("id", "mac_address", "fixed_ips", "device_id", "device_owner", "port_security_enabled", "project_id")
+        kept += ("created_at",)
         return {port["device_owner"]: {key: port[key] for key in kept} for port in listed}
 
     before = ports()
@@ -249,7 +343,7 @@ def test_a_router_comes_back_as_it_was(cloud):
     assert not ports()
 
     port = before["network:router_gateway"]
-    identity = {"id": port["id"], "mac_address": port["mac_address"]}
+    identity = {key: port[key] for key in ("id", "mac_address", "created_at")}
     again = {"id": original["id"], "name": "edge", "external_gateway_info": gateway, "port_identity": identity}
     cloud.create("routers", **again)
     interface = dict(before["network:router_interface"], device_id="", network_id=cloud.network["id"])
@@ -275,7 +369,18 @@ def test_users_may_not_choose_implicit_ports(cloud):
     assert cloud.user.put(f"/routers/{router['id']}", json={"router": identity}).status_code == 403
 
 
-@pytest.mark.parametrize("wrong", [{"id": "17"}, {"mac_address": "17"}, {"fixed_ips": []}, "17", []])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "17"},
+        {"mac_address": "17"},
+        {"fixed_ips": []},
+        {"created_at": THEN},
+        {"id": new_id(), "created_at": "17"},
+        "17",
+        [],
+    ],
+)
 def test_port_identity_is_checked(cloud, wrong):
     answer = cloud.post("routers", {"router": {"port_identity": wrong}})
     assert answer.status_code == 400, answer.text
@@ -283,8 +388,8 @@ def test_port_identity_is_checked(cloud, wrong):
 
 def test_the_default_group_of_a_project(cloud):
     project, given = uuid.uuid4().hex, new_id()
-    made = cloud.create("security-groups", project_id=project, id=given, default_group=True, description="ours")
-    assert (made["id"], made["name"], made["description"]) == (given, "default", "ours")
+    made = cloud.create("security-groups", project_id=project, id=given, created_at=THEN, default_group=True)
+    assert (made["id"], made["name"], made["created_at"]) == (given, "default", THEN)
     cloud.create("networks", project_id=project)  # makes a default group where there is none
     listed = cloud.admin.get("/security-groups", params={"project_id": project}).json()["security_groups"]
     assert [group["id"] for group in listed] == [given]
