@@ -3,6 +3,7 @@
 #   make test    every test, unit and lab
 #   make check   lint, types, arrows
 #   make bench   benchmarks, printed as a table
+#   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
 #   make docs    the reference pages that are made from the code
 # Each installs what it needs first, under this folder (Debian packages only when run as root).
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format bench chaos-gateway docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,6 +55,9 @@ format: setup
 
 bench: setup-cloud
 	$(PY) -m benchmarks
+
+chaos-gateway: setup-cloud
+	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 docs: setup
 	$(PY) -m tools.docs
