@@ -14,7 +14,8 @@ import openstack
 import yaml
 
 from lab import database as databases
-from lab import image, keystone, neutron
+from lab import image, keystone, neutron, rabbitmq
+from lab.agent import Agent
 from lab.errors import LabError
 from lab.keystone import Credentials, Project
 from lab.ports import HOST, Ports
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, TracebackType
 
-__all__ = ["Credentials", "Lab", "Project", "Service"]
+__all__ = ["Agent", "Credentials", "Lab", "Project", "Service"]
 
 OPENSTACK_BIN = image.REPOSITORY / ".venv-cloud" / "bin"
 TENANTS = {"web-shop": "wanda", "analytics": "anton", "research": "rosa"}
@@ -41,7 +42,8 @@ class Lab:
     directory that is removed at the end. `neutron_workers`: processes of Neutron's API (1 on SQLite, whatever
     is asked). `database`: "mariadb", "sqlite", or "auto" for MariaDB where it is installed. `gateway`:
     "reserved" registers a port in Keystone's catalogue as the network's address where nothing listens yet;
-    "none" registers Neutron itself. `keep`: leave all running at the end, until `python -m lab stop
+    "none" registers Neutron itself. `rpc`: run RabbitMQ and neutron-rpc-server too (see `agent`); as root it is
+    installed where it is missing. `keep`: leave all running at the end, until `python -m lab stop
     DIRECTORY`.
 
     Nothing is left behind, however the block ends; with SIGKILL of this process the services die and the
@@ -60,8 +62,7 @@ class Lab:
         openstack_bin: Path = OPENSTACK_BIN,
     ) -> None:
         if rpc:
-            msg = "the lab cannot run neutron-rpc-server yet, so there are no agents to talk to"
-            raise LabError(msg, "Start the lab without rpc.")
+            rabbitmq.provide()
         self.database = databases.choose(database)
         self.directory = directory.resolve() if directory else Path(tempfile.mkdtemp(prefix="alcor-lab-"))
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -89,6 +90,9 @@ class Lab:
         self.keystone_url = f"http://{HOST}:{self._keystone_port}/v3"
         self.service_credentials = Credentials(self.keystone_url, "alcor", keystone.PASSWORD, "service")
         """The user with which the controller checks tokens."""
+        self._rabbitmq_port = self._ports.reserve() if rpc else None
+        self.rabbitmq_url = rabbitmq.url(self._rabbitmq_port) if self._rabbitmq_port else None
+        """The transport_url of Neutron and its agents; None without rpc."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -113,13 +117,18 @@ class Lab:
         folder = self.directory / "database"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier lab in the same directory
         threads = THREADS if self._concurrent else 1
+        broker = rabbitmq.start(self._processes, self._ports, self._rabbitmq_port) if self._rabbitmq_port else None
         image.provide(self.database, self.openstack_bin, folder)
         store = databases.open_database(self.database, folder, self._ports.reserve(), self._processes)
         store.start()
 
         keystone_conf = keystone.write_configuration(self.directory, store.url("keystone"))
         neutron_conf = neutron.write_configuration(
-            self.directory, self.openstack_bin, store.url("neutron"), self.keystone_url
+            self.directory,
+            self.openstack_bin,
+            store.url("neutron"),
+            self.keystone_url,
+            self.rabbitmq_url or neutron.NOBODY,
         )
         identity = keystone.start(self._processes, self.openstack_bin, keystone_conf, self._keystone_port, threads)
         network = neutron.start(
@@ -130,6 +139,12 @@ class Lab:
             self.neutron_workers,
             threads,
         )
+        taker: Service | None = None
+        if broker:
+            broker.wait_ready(START_TIMEOUT)
+            taker = neutron.start_rpc_server(
+                self._processes, self.openstack_bin, neutron_conf, self.agent(neutron.HOSTS[0]).answered
+            )
         identity.wait_ready(START_TIMEOUT)
         directory = keystone.Directory(self.keystone_url)
         directory.add_service_users(("neutron", "alcor"))
@@ -137,11 +152,16 @@ class Lab:
         directory.register("network", self.gateway_url)
         self.projects = directory.add_tenants(TENANTS)
         self._write_clouds_yaml()
+        if taker:
+            taker.wait_ready(START_TIMEOUT)
         network.wait_ready(START_TIMEOUT)
         neutron.prove(network, keystone.administrator(self.keystone_url), self.neutron_url, START_TIMEOUT)
 
     def stop(self) -> None:
         """Stop everything and remove the scratch directory; with `keep`, do neither."""
+        server = self.services.get("neutron-rpc")
+        if server and not self._processes.kept:
+            server.kill()  # asked kindly it takes ten seconds, and for ever once the broker is gone
         self._processes.close()
         self._ports.release()
         if self._processes.scratch and not self._processes.kept:
@@ -150,7 +170,10 @@ class Lab:
 
     @property
     def services(self) -> Mapping[str, Service]:
-        """The processes by name: mariadb (if used), keystone, neutron, and what `spawn` added."""
+        """The processes by name: mariadb (if used), keystone, neutron, and what `spawn` added.
+
+        With rpc also rabbitmq, epmd (its name server) and neutron-rpc.
+        """
         return self._processes.services
 
     def spawn(
@@ -177,6 +200,13 @@ class Lab:
             config_files=[str(self.clouds_yaml)], vendor_files=[], secure_files=[], load_envvars=False
         )
         return openstack.connection.Connection(config=config.get_one(cloud, **override))
+
+    def agent(self, host: str) -> Agent:
+        """Return what stands in for the agents of a host; raises LabError in a lab without rpc."""
+        if self.rabbitmq_url is None:
+            msg = "the lab runs without rpc, so no agent can talk to Neutron"
+            raise LabError(msg, "Start it with rpc=True.")
+        return Agent(host, self.rabbitmq_url, self.openstack_bin, self._processes.environment())
 
     def openstack(self, *args: str, cloud: str = "lab-admin", timeout: float = 120) -> str:
         """Run the real `openstack` client and return what it prints; raises LabError with its complaint."""

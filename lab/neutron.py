@@ -19,7 +19,7 @@ from lab.ports import HOST
 from lab.process import INSIDE, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from keystoneauth1.session import Session
 
@@ -32,6 +32,9 @@ PUBLIC_NETWORK = "public"
 EXTENSION = Path(__file__).resolve().parents[1] / "src" / "alcor_neutron_ids"
 """The API extension of this project, which Neutron loads where it is present."""
 
+NOBODY = "fake://"
+"""The transport_url with which Neutron talks to its agents and nobody hears it."""
+
 NEUTRON_CONF = """\
 [DEFAULT]
 auth_strategy = keystone
@@ -41,13 +44,15 @@ auto_allocate,conntrack_helper,ndp_proxy,local_ip,revisions,tag,timestamp,networ
 api_paste_config = {paste}
 api_extensions_path = {extensions}
 state_path = {state}
-transport_url = fake://
+transport_url = {transport_url}
 dns_domain = lab.example.
 dhcp_agents_per_network = 1
 max_subnet_host_routes = 100
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
 use_stderr = true
+rpc_workers = 1
+rpc_state_report_workers = 0
 [oslo_concurrency]
 lock_path = {state}/lock
 [oslo_policy]
@@ -108,7 +113,24 @@ POLICY = """\
 """
 
 
-def write_configuration(directory: Path, openstack_bin: Path, database_url: str, auth_url: str) -> list[Path]:
+SWITCH: dict[str, Any] = {
+    "bridge_mappings": {PHYSICAL_NETWORK: "br-phys", PUBLIC_NETWORK: "br-ex"},
+    "tunnel_types": ["vxlan"],
+    "l2_population": True,
+    "integration_bridge": "br-int",
+    "datapath_type": "system",
+    "ovs_capabilities": {"datapath_types": ["system"], "iface_types": ["vxlan"]},
+    "ovs_hybrid_plug": False,
+    "arp_responder_enabled": True,
+    "extensions": [],
+    "devices": 0,
+}
+"""What an Open vSwitch agent says of itself."""
+
+
+def write_configuration(
+    directory: Path, openstack_bin: Path, database_url: str, auth_url: str, transport_url: str = NOBODY
+) -> list[Path]:
     """Write neutron.conf, ml2.ini and policy.yaml into `directory`; returns what Neutron is given."""
     state = directory / "neutron"
     state.mkdir(exist_ok=True)
@@ -123,6 +145,7 @@ def write_configuration(directory: Path, openstack_bin: Path, database_url: str,
             policy=policy,
             database_url=database_url,
             auth_url=auth_url,
+            transport_url=transport_url,
             password=PASSWORD,
             region=REGION,
         ),
@@ -168,6 +191,15 @@ def start(
     return processes.spawn("neutron", argv, env=env, ready=lambda: answers(ready))
 
 
+def start_rpc_server(
+    processes: Processes, openstack_bin: Path, configuration: Sequence[Path], ready: Callable[[], bool]
+) -> Service:
+    """Start the process that takes what agents say; it shares the API's configuration and database."""
+    files = [word for path in configuration for word in ("--config-file", path)]
+    argv = [openstack_bin / "python", "-W", "ignore", INSIDE / "rpc_server.py", *files]
+    return processes.spawn("neutron-rpc", argv, ready=ready)
+
+
 def prove(service: Service, session: Session, url: str, timeout: float = 60) -> None:
     """Return when a network can be created, and leave nothing of the attempt; raises LabError.
 
@@ -198,18 +230,6 @@ def register_agents(database_url: str, hosts: Sequence[str] = HOSTS) -> None:
     engine = sa.create_engine(database_url)
     table = sa.Table("agents", sa.MetaData(), autoload_with=engine)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    switch = {
-        "bridge_mappings": {PHYSICAL_NETWORK: "br-phys", PUBLIC_NETWORK: "br-ex"},
-        "tunnel_types": ["vxlan"],
-        "l2_population": True,
-        "integration_bridge": "br-int",
-        "datapath_type": "system",
-        "ovs_capabilities": {"datapath_types": ["system"], "iface_types": ["vxlan"]},
-        "ovs_hybrid_plug": False,
-        "arp_responder_enabled": True,
-        "extensions": [],
-        "devices": 0,
-    }
     router = {"agent_mode": "legacy", "handle_internal_only_routers": True, "interface_driver": "openvswitch"}
     dhcp = {"dhcp_driver": "neutron.agent.linux.dhcp.Dnsmasq", "dhcp_lease_duration": 86400}
 
@@ -233,7 +253,7 @@ def register_agents(database_url: str, hosts: Sequence[str] = HOSTS) -> None:
 
     with engine.begin() as connection:
         for number, host in enumerate(hosts, 11):
-            tunnel = switch | {"tunneling_ip": f"10.255.0.{number}"}
+            tunnel = SWITCH | {"tunneling_ip": f"10.255.0.{number}"}
             rows = [
                 agent("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", host, None, tunnel),
                 agent("L3 agent", "neutron-l3-agent", "l3_agent", host, "nova", router),
