@@ -1,12 +1,14 @@
-"""Brings Neutron to hold what Alcor holds, after a cutover: creations with ids kept, changes, deletions.
+"""Brings Neutron to hold what Alcor holds, after a cutover: creations (ids and times kept), changes, deletions.
 
-Needs the API extension `alcor-ids` for ids on POST. Neutron checks references strictly and makes some ports by
-itself, so:
+Needs the API extension `alcor-ids` for ids and `created_at` on POST. Neutron checks references strictly and makes
+some ports by itself, so:
 
 * changes go in stages of the dependency order; what is refused is tried once more after everything else, and
   only what is refused then is a rejection;
 * the ports of routers' gateways and of floating IPs come with their owner, whose request carries their identity;
 * router interfaces are ordinary ports that are then attached;
+* routes go before the interfaces that they need, and come after them;
+* a security group rule cannot be changed (Neutron 29 answers a PUT with 500): it is deleted and made again;
 * the rules that Neutron adds to a new security group are taken away again: the right ones follow with their ids.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Any
 
 from alcor_migrate.errors import CloudRefused
@@ -32,7 +35,8 @@ _SERVER_ERROR = 500
 _AT_ONCE = 4
 """Writes in flight at once; Neutron has few workers, and users may be waiting for a reverse."""
 
-_COMMON = {"id", "name", "description", "project_id"}
+_IDENTITY = {"id", "project_id", "created_at"}
+_COMMON = _IDENTITY | {"name", "description"}
 _POST = {
     "network": _COMMON
     | {
@@ -66,9 +70,8 @@ _POST = {
         "service_types",
     },
     "security_group": _COMMON | {"stateful"},
-    "security_group_rule": {
-        "id",
-        "project_id",
+    "security_group_rule": _IDENTITY
+    | {
         "description",
         "direction",
         "ethertype",
@@ -99,9 +102,8 @@ _POST = {
         "propagate_uplink_status",
         "security_groups",
     },
-    "floatingip": {
-        "id",
-        "project_id",
+    "floatingip": _IDENTITY
+    | {
         "description",
         "dns_domain",
         "dns_name",
@@ -118,14 +120,17 @@ _FIXED = {
     "network": {"availability_zone_hints"},
     "subnet": {"cidr", "ip_version", "ipv6_address_mode", "ipv6_ra_mode", "network_id"},
     "security_group": set[str](),
-    "security_group_rule": _POST["security_group_rule"] - {"description"},
+    "security_group_rule": _POST["security_group_rule"],
     "router": {"availability_zone_hints"},
     "port": {"network_id"},
     "floatingip": {"dns_domain", "dns_name", "floating_ip_address", "floating_network_id"},
 }
-"""What Neutron takes on POST only (no `allow_put`), beside id and project."""
+"""What Neutron takes on POST only (no `allow_put`), beside the identity."""
 
-_NULL_IS_A_VALUE = {"gateway_ip"}
+_NULL_ON_POST = {"gateway_ip"}
+_NULL_ON_PUT = {"fixed_ip_address", "gateway_ip", "port_id", "segment_id"}
+_NEVER_EMPTIED = {"allocation_pools"}
+"""Without pools a subnet has no addresses to give: a null here is something that Alcor does not know."""
 _OMIT_WHEN_EMPTY = {"binding:host_id", "binding:profile", "segments", "availability_zone_hints"}
 _WITHOUT_TAGS = {"security_group_rule"}
 
@@ -136,8 +141,21 @@ _ORDER = tuple(
 """Groups come first: the first network of a project would make Neutron create its `default` group with an id of
 its own. Everything else is in dependency order."""
 
-_INTERFACE = "network:router_interface"
-_WITH_OWNER = {"network:router_gateway": "router", "network:floatingip": "floatingip"}
+_INTERFACES = (
+    "network:router_interface",
+    "network:router_interface_distributed",
+    "network:ha_router_replicated_interface",
+)
+_WITH_OWNER = {"network:router_gateway", "network:floatingip"}
+_MADE_BY_NEUTRON = _WITH_OWNER | {
+    "network:router_ha_interface",
+    "network:router_centralized_snat",
+    "network:floatingip_agent_gateway",
+}
+"""Ports that come and go with something else: never created or deleted by themselves."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+"""Neutron's spelling of a time, the only one that the extension takes."""
 
 
 class _RefusedError(Exception):
@@ -150,10 +168,12 @@ class NeutronWriter:
     def __init__(self, client: JsonClient) -> None:
         self._client = client
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._addresses_itself: dict[str, bool] = {}
 
     async def apply(self, changes: Sequence[Change]) -> list[Rejection]:
         """Delete, create and change. Raises CloudError when Neutron fails; answers what it refused for good."""
         self._implied = _identities(changes)
+        self._made: set[Key] = set()
         refused = await self._pass(changes)
         if refused:
             again = [c for c in changes if c.key in refused]
@@ -162,13 +182,15 @@ class NeutronWriter:
 
     async def _pass(self, changes: Sequence[Change]) -> dict[Key, str]:
         refused: dict[Key, str] = {}
+        # An interface that a route needs cannot be removed.
+        routers = [c for c in changes if c.of.name == "router"]
+        await self._stage(routers, self._withdraw_routes, refused)
         for of in delete_order():
             await self._stage([c for c in changes if c.of is of and c.new is None], self._delete, refused)
         for of in _ORDER:
             await self._stage([c for c in changes if c.of is of and c.new is not None], self._put, refused)
         # Next hops must be reachable, so routes follow the interfaces.
-        routers = [c for c in changes if c.of.name == "router" and c.new is not None]
-        await self._stage(routers, self._put_routes, refused)
+        await self._stage([c for c in routers if c.new is not None], self._put_routes, refused)
         return refused
 
     async def _stage(self, changes: Sequence[Change], work: Any, refused: dict[Key, str]) -> None:
@@ -183,10 +205,10 @@ class NeutronWriter:
 
     async def _delete(self, change: Change) -> None:
         old = change.old or {}
-        owner = str(old.get("device_owner") or "")
-        if change.of.name == "port" and owner in _WITH_OWNER:
+        owner = _owner(change.of, old)
+        if owner in _MADE_BY_NEUTRON:
             return
-        if change.of.name == "port" and owner.startswith(_INTERFACE):
+        if owner in _INTERFACES:
             path = f"/v2.0/routers/{old['device_id']}/remove_router_interface"
             await self._send("PUT", path, {"port_id": change.id}, gone_is_fine=True)
             return
@@ -195,8 +217,13 @@ class NeutronWriter:
     async def _put(self, change: Change) -> None:
         of, old, new = change.of, change.old, change.new
         assert new is not None  # noqa: S101  # apply() sorts deletions out
-        if of.name == "port" and str(new.get("device_owner") or "") in _WITH_OWNER:
+        if old is None and _owner(of, new) in _MADE_BY_NEUTRON:
             return
+        if of.name == "security_group_rule" and old is not None:
+            if canonical(of, old, given=True) == canonical(of, new, given=True):
+                return
+            await self._delete(change)
+            old = None
         if old is None:
             await self._create(of, new)
         else:
@@ -209,32 +236,59 @@ class NeutronWriter:
         if of.name in {"router", "floatingip"} and new["id"] in self._implied:
             body["port_identity"] = self._implied[new["id"]]
         interface_of = None
-        if of.name == "port" and str(new.get("device_owner") or "").startswith(_INTERFACE):
+        if _owner(of, new) in _INTERFACES:
             # Neutron binds it when it is attached; the owner is given now, so that no address is added to it.
             interface_of = body.pop("device_id")
             body.pop("binding:host_id", None)
-        answer = await self._send("POST", f"/v2.0/{of.collection}", {of.name: body})
-        if of.name == "security_group":
-            for rule in answer[of.name]["security_group_rules"]:
+        elif of.name == "port" and body.get("fixed_ips"):
+            body["fixed_ips"] = [await self._address(fixed, new["mac_address"]) for fixed in body["fixed_ips"]]
+        if (key := Key(of.name, new["id"])) not in self._made:  # else only what follows was refused
+            answer = await self._send("POST", f"/v2.0/{of.collection}", {of.name: body})
+            self._made.add(key)
+            for rule in answer[of.name].get("security_group_rules", []):
                 await self._send("DELETE", f"/v2.0/security-group-rules/{rule['id']}", gone_is_fine=True)
         if interface_of:
             await self._send("PUT", f"/v2.0/routers/{interface_of}/add_router_interface", {"port_id": new["id"]})
 
+    async def _address(self, fixed: Json, mac: str) -> Json:
+        """A fixed IP as a POST takes it: the one that Neutron is about to make of the MAC itself must not be named.
+
+        It would be allocated twice, says Neutron (409). In a subnet without SLAAC the same address must be named.
+        """
+        if not _is_eui64(fixed["ip_address"], mac):
+            return fixed
+        subnet_id = fixed["subnet_id"]
+        if subnet_id not in self._addresses_itself:
+            subnet = (await self._send("GET", f"/v2.0/subnets/{subnet_id}"))["subnet"]
+            modes = {subnet["ipv6_address_mode"], subnet["ipv6_ra_mode"]}  # fixed when the subnet is made
+            self._addresses_itself[subnet_id] = not modes.isdisjoint({"slaac", "dhcpv6-stateless"})
+        return {"subnet_id": subnet_id} if self._addresses_itself[subnet_id] else fixed
+
     async def _update(self, of: Resource, old: Json, new: Json) -> None:
         before, after = canonical(of, old, given=True), canonical(of, new, given=True)
-        allowed = _POST[of.name] - _FIXED[of.name] - {"id", "project_id"}
-        body = {k: new.get(k) for k in allowed if before.get(k) != after.get(k) and k in new}
-        if of.name == "port" and str(new.get("device_owner") or "").startswith(_INTERFACE):
-            body = {k: v for k, v in body.items() if k not in {"device_id", "device_owner"}}
-            if not str(old.get("device_owner") or "").startswith(_INTERFACE):
+        allowed = _POST[of.name] - _FIXED[of.name] - _IDENTITY
+        owner = _owner(of, new)
+        if owner in _MADE_BY_NEUTRON:
+            allowed -= {"device_id", "device_owner", "fixed_ips", "mac_address", "binding:host_id"}
+        if owner in _INTERFACES:
+            allowed -= {"device_id", "device_owner"}
+            if old.get("device_id") != new["device_id"]:
                 path = f"/v2.0/routers/{new['device_id']}/add_router_interface"
                 await self._send("PUT", path, {"port_id": new["id"]})
+        body = _settable(of, {k: new[k] for k in allowed if before.get(k) != after.get(k) and k in new})
         if "external_gateway_info" in body:
             body["external_gateway_info"] = _gateway(body["external_gateway_info"]) or {}
             if new["id"] in self._implied:
                 body["port_identity"] = self._implied[new["id"]]
         if body:
             await self._send("PUT", f"/v2.0/{of.collection}/{new['id']}", {of.name: body})
+
+    async def _withdraw_routes(self, change: Change) -> None:
+        old, new = (change.old or {}).get("routes") or [], (change.new or {}).get("routes") or []
+        kept = [route for route in old if route in new]
+        if kept != old:
+            path = f"/v2.0/routers/{change.id}"
+            await self._send("PUT", path, {"router": {"routes": kept}}, gone_is_fine=True)
 
     async def _put_routes(self, change: Change) -> None:
         old, new = change.old or {}, change.new or {}
@@ -257,7 +311,7 @@ def _creation(of: Resource, new: Json) -> Json:
     body = {
         k: v
         for k, v in new.items()
-        if k in _POST[of.name] and (v is not None or k in _NULL_IS_A_VALUE) and not (k in _OMIT_WHEN_EMPTY and not v)
+        if k in _POST[of.name] and (v is not None or k in _NULL_ON_POST) and not (k in _OMIT_WHEN_EMPTY and not v)
     }
     if of.name == "security_group" and body.get("name") == "default":
         del body["name"]
@@ -266,18 +320,37 @@ def _creation(of: Resource, new: Json) -> Json:
         body["external_gateway_info"] = _gateway(body["external_gateway_info"])
     if of.name == "floatingip":
         body = {k: v for k, v in body.items() if v != ""}
-    if body.get("fixed_ips"):
-        body["fixed_ips"] = [_address(f, new["mac_address"]) for f in body["fixed_ips"]]
-    return body
+    return _with_time(body)
 
 
-def _address(fixed: Json, mac: str) -> Json:
-    """A fixed IP as Neutron takes it: one that it makes of the MAC itself (RFC 4291, EUI-64) is refused as text."""
-    address = ipaddress.ip_address(fixed["ip_address"])
+def _settable(of: Resource, values: Json) -> Json:
+    """The values as a PUT takes them: Neutron refuses most nulls, fails at some, and has empty values instead."""
+    body: Json = {}
+    for name, value in values.items():
+        field = of.field(name)
+        types = field.types if field else ()
+        if value is not None or name in _NULL_ON_PUT or name == "external_gateway_info":
+            body[name] = value
+        elif str in types:
+            body[name] = ""
+        elif list in types:
+            body[name] = []
+        elif dict in types:
+            body[name] = {}
+    return {k: v for k, v in body.items() if v or k not in _NEVER_EMPTIED}
+
+
+def _owner(of: Resource, port: Json) -> str:
+    """The device owner of a port; empty for one that has none, and for everything else."""
+    return str(port.get("device_owner") or "") if of.name == "port" else ""
+
+
+def _is_eui64(text: str, mac: str) -> bool:
+    """Whether an IPv6 address is the one that is made of this MAC (RFC 4291, appendix A)."""
+    address = ipaddress.ip_address(text)
     parts = bytes.fromhex(mac.replace(":", ""))
     interface = bytes([parts[0] ^ 2, *parts[1:3], 0xFF, 0xFE, *parts[3:]])
-    automatic = address.version == 6 and address.packed[8:] == interface  # noqa: PLR2004  # IPv6
-    return {"subnet_id": fixed["subnet_id"]} if automatic else fixed
+    return address.version == 6 and address.packed[8:] == interface  # noqa: PLR2004  # IPv6
 
 
 def _gateway(info: Json | None) -> Json | None:
@@ -287,12 +360,19 @@ def _gateway(info: Json | None) -> Json | None:
 
 
 def _identities(changes: Sequence[Change]) -> dict[str, Json]:
-    """Id and MAC of the ports that come with their owner, by the owner's id."""
+    """Identity of the ports that come with their owner, by the owner's id."""
     return {
-        str(c.new["device_id"]): {"id": c.id, "mac_address": c.new["mac_address"]}
+        str(c.new["device_id"]): _with_time({k: c.new.get(k) for k in ("id", "mac_address", "created_at")})
         for c in changes
         if c.of.name == "port" and c.new is not None and c.old is None and c.new.get("device_owner") in _WITH_OWNER
     }
+
+
+def _with_time(body: Json) -> Json:
+    """The body, without a time that the extension would refuse: an age is not worth losing the object."""
+    if _TIME.fullmatch(str(body.get("created_at"))):
+        return body
+    return {k: v for k, v in body.items() if k != "created_at"}
 
 
 def _message(answer: Any) -> str:
