@@ -9,7 +9,6 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import packages
 from lab.database import find_program
 from lab.errors import LabError
 from lab.ports import HOST
@@ -42,6 +41,8 @@ def provide() -> None:
     """Install RabbitMQ if it is not there and may be installed; raises LabError if it is not there in the end."""
     if installed():
         return
+    from lab import packages  # noqa: PLC0415  # or `python -m lab.packages` would find itself imported already
+
     left_out = packages.install(packages.RPC)
     if not installed():
         msg = f"the lab was asked for RPC, and RabbitMQ cannot be had: {left_out or f'{SERVER} is not there'}"
