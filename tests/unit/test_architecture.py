@@ -20,7 +20,12 @@ OURS = set(MAY_IMPORT)
 # Inside the migration: what a module of one layer must never know.
 MUST_NOT = {
     "alcor_migrate.journal": ("alcor_migrate.gateway", "alcor_migrate.engine", "alcor_migrate.cli"),
-    "alcor_migrate.gateway": ("alcor_migrate.engine", "alcor_migrate.cli", "alcor_migrate.source", "alcor_model.mapping"),
+    "alcor_migrate.gateway": (
+        "alcor_migrate.engine",
+        "alcor_migrate.cli",
+        "alcor_migrate.source",
+        "alcor_model.mapping",
+    ),
     "alcor_migrate.source": ("alcor_migrate.engine", "alcor_migrate.gateway", "alcor_migrate.cli"),
     "alcor_migrate.target": ("alcor_migrate.engine", "alcor_migrate.gateway", "alcor_migrate.cli"),
     "alcor_migrate.engine": ("alcor_migrate.cli", "rich", "typer"),
