@@ -15,6 +15,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 WIDTH = 100
+OUTPUT = REPOSITORY / "build" / "demo"
 CLIENTS = 6
 RATE = 6.0
 """What the users do in a second, all together, each time with up to five requests. Alcor would answer far more, but
@@ -53,7 +55,9 @@ WORK = 12.0
 """Seconds that users go on, at least, each time the traffic has been moved or is about to be."""
 REFUSED, GAPS_FOUND, NOT_SWITCHED = 7, 10, 13
 """Exit codes: a gate is closed; `assess` found what will not move; a handover did not fit into its hold."""
-GATES_TIMEOUT = 120.0  # seconds
+GATES_PATIENCE = 20.0
+"""Seconds that gates may stay closed before the users slow down."""
+GATES_PATIENCES = 5
 HANDOVERS_TRIED = 5
 LINES = 14
 """Of a command's output, how many are shown."""
@@ -156,13 +160,26 @@ class Teller:
         yield now_and_then
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What can be chosen about a demo; `rate` is operations per second of all users, `work` seconds."""
+
+    ports: int = 200
+    seed: int = 1
+    clients: int = CLIENTS
+    rate: float = RATE
+    work: float = WORK
+    output: Path = OUTPUT
+    keep: bool = False
+
+
 class Demo:
     """The story: a lab, its users, and the migration that they do not notice."""
 
-    def __init__(self, teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int, rate: float) -> None:
+    def __init__(self, teller: Teller, lab: Lab, choices: Choices) -> None:
         self.teller = teller
         self.lab = lab
-        self.ports, self.seed, self.clients, self.rate = ports, seed, clients, rate
+        self.choices = choices
         self.journey = Journey(lab)
         self.began = time.time()
         self.commands: list[Command] = []
@@ -201,10 +218,11 @@ class Demo:
         """Chapter: the cloud before."""
         self.teller.chapter(
             "The cloud before",
-            f"Users and the operator have made what clouds are made of (about {self.ports} ports, seed {self.seed}).",
+            "Users and the operator have made what clouds are made of: "
+            f"about {self.choices.ports} ports, seed {self.choices.seed}.",
         )
         with self.teller.bar("filling") as move:
-            self._topology = build_topology(self.lab, ports=self.ports, seed=self.seed, progress=move)
+            self._topology = build_topology(self.lab, ports=self.choices.ports, seed=self.choices.seed, progress=move)
         made = ", ".join(f"{n} {kind.replace('_', ' ')}s" for kind, n in self._topology.counts.items())
         self.teller.say(f"[green]✔[/] {made}, in {self._topology.seconds:.0f} s")
 
@@ -223,12 +241,16 @@ class Demo:
         self.teller.chapter(
             "The gateway opens, and the users come",
             "Every request now goes through the gateway to Neutron. Each write is recorded before Neutron sees it,",
-            f"its outcome before the user does. {self.clients} users work from now on, all at the same time.",
+            f"its outcome before the user does. {self.choices.clients} users work from now on, all at the same time.",
         )
         with self.teller.waiting("alcor-migrate run"):
             self.journey.start_run()
         self._workload = Workload(
-            self.lab, clients=self.clients, seed=self.seed, rate=self.rate, topology=self._topology
+            self.lab,
+            clients=self.choices.clients,
+            seed=self.choices.seed,
+            rate=self.choices.rate,
+            topology=self._topology,
         )
         self._workload.start()
         self.teller.say(f"[green]✔[/] the gateway listens on {self.lab.gateway_url}")
@@ -352,15 +374,31 @@ class Demo:
         with self.teller.screen(self._draw, self._line) as tick:
             return self.journey.wait_for(*states, timeout=timeout, tick=tick)
 
-    def _let_users_work(self, seconds: float = WORK) -> None:
-        until = time.monotonic() + seconds
+    def _let_users_work(self) -> None:
+        until = time.monotonic() + self.choices.work
         with self.teller.screen(self._draw, self._line) as tick:
-            self.journey.wait_until(lambda _: time.monotonic() > until, "time", seconds + 60, tick)
+            self.journey.wait_until(lambda _: time.monotonic() > until, "time", self.choices.work + 60, tick)
         self.teller.say(f"[green]✔[/] {self._users()}")
 
     def _wait_for_the_gates(self) -> None:
+        """Wait until a handover is allowed. On a slow machine Neutron may not keep level with what Alcor takes."""
+        rate = self.choices.rate
+        for _ in range(GATES_PATIENCES):
+            status = self._gates_within(GATES_PATIENCE)
+            if status["ready"]:
+                break
+            rate /= 3
+            closed = ", ".join(gate["name"] for gate in status["gates"] if not gate["open"])
+            self.teller.say(f"[yellow]not yet:[/] {closed or status['activity']}; the users slow down for a moment")
+            self._workload.pace(rate)
+
+    def _gates_within(self, seconds: float) -> dict[str, Any]:
+        """The status as soon as every gate is open, or after so many seconds."""
+        until = time.monotonic() + seconds
         with self.teller.screen(self._draw, self._line) as tick:
-            self.journey.wait_until(lambda status: status["ready"], "every gate open", GATES_TIMEOUT, tick)
+            return self.journey.wait_until(
+                lambda status: status["ready"] or time.monotonic() > until, "a look at the gates", seconds + 30, tick
+            )
 
     def _hand_over(self, verb: str) -> None:
         """Cut over or reverse as soon as the gates allow; a gate may close again in the moment before."""
@@ -369,6 +407,7 @@ class Demo:
             accept = (0, REFUSED, NOT_SWITCHED) if attempt < HANDOVERS_TRIED else (0,)
             if self._operate(verb, accept=accept) == 0:
                 break
+        self._workload.pace(self.choices.rate)
         last = self.journey.ask("status")["attempts"][-1]
         self.teller.say(f"[green]✔[/] writes waited [bold]{milliseconds(last['hold_ms'])}[/]; users: {self._users()}")
 
@@ -491,9 +530,9 @@ class Demo:
         return Recording(
             began=self.began,
             ended=time.time(),
-            seed=self.seed,
-            ports=self.ports,
-            clients=self.clients,
+            seed=self.choices.seed,
+            ports=self.choices.ports,
+            clients=self.choices.clients,
             database=self.lab.database,
             versions=versions(self.lab),
             topology=dict(self._topology.counts),
@@ -565,13 +604,17 @@ def requests(result: WorkloadResult) -> list[Request]:
 
 def count_journal(path: Path) -> JournalCount:
     """Count what the journal holds, in its file and without its program, so that one checks the other."""
-    intents = "SELECT count(*) FROM intents"
-    outcomes = "SELECT count(*) FROM events WHERE kind = 'outcome' AND NOT (status = 0 AND how <> 'not-sent')"
-    unknown = "SELECT count(*) FROM events WHERE kind = 'outcome' AND status = 0 AND how <> 'not-sent'"
-    accepted = "SELECT count(*) FROM events WHERE kind = 'outcome' AND status BETWEEN 200 AND 299"
+    seen = "FROM journal_events WHERE kind IN ('outcome', 'get-that-writes') AND"
+    unknown = "(status = 0 AND how <> 'not-sent')"
+    questions = (
+        "SELECT count(*) FROM journal_intents",
+        f"SELECT count(*) {seen} NOT {unknown}",
+        f"SELECT count(*) {seen} {unknown}",
+        "SELECT count(*) FROM journal_events WHERE kind = 'outcome' AND status BETWEEN 200 AND 299",
+    )
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        numbers = [int(connection.execute(q).fetchone()[0]) for q in (intents, outcomes, unknown, accepted)]
-    return JournalCount(intents=numbers[0], outcomes=numbers[1], unknown=numbers[2], accepted=numbers[3])
+        numbers = [int(connection.execute(q).fetchone()[0]) for q in questions]
+    return JournalCount(**dict(zip(("intents", "outcomes", "unknown", "accepted"), numbers, strict=True)))
 
 
 def versions(lab: Lab) -> dict[str, str]:
@@ -605,11 +648,9 @@ def every(interval: float, work: Callable[[], None]) -> Iterator[None]:
 # -- the program ---------------------------------------------------------------------------------------------------
 
 
-def tell(
-    teller: Teller, lab: Lab, *, ports: int, seed: int, clients: int, rate: float, output: Path, keep: bool
-) -> dict[str, Any]:
+def tell(teller: Teller, lab: Lab, choices: Choices) -> dict[str, Any]:
     """The whole story in a lab that is not started yet; returns what report.json says. The caller stops the lab."""
-    demo = Demo(teller, lab, ports=ports, seed=seed, clients=clients, rate=rate)
+    demo = Demo(teller, lab, choices)
     demo.start_the_lab()
     try:
         demo.fill_it()
@@ -621,9 +662,9 @@ def tell(
         demo.go_on()
         demo.go_back()
         recording = demo.settle()
-        if not keep:
+        if not choices.keep:
             demo.complete()
-        document = write(demo.finish(recording), output)
+        document = write(demo.finish(recording), choices.output)
     finally:
         demo.journey.stop()
     return document
@@ -667,15 +708,16 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the cloud and of what its users do.")] = 1,
     clients: Annotated[int, typer.Option(min=1, help="Users that work at the same time.")] = CLIENTS,
     rate: Annotated[float, typer.Option(min=0.1, help="What they do in a second, all together.")] = RATE,
-    output: Annotated[Path, typer.Option(help="Where the report goes.")] = REPOSITORY / "build" / "demo",
+    output: Annotated[Path, typer.Option(help="Where the report goes.")] = OUTPUT,
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Do not complete, and leave everything up.")] = False,
 ) -> None:
     """Move a real cloud from Neutron to Alcor while its users go on."""
+    choices = Choices(ports=ports, seed=seed, clients=clients, rate=rate, output=output, keep=keep)
     teller = Teller()
     lab = Lab(keep=keep)
     try:
-        document = tell(teller, lab, ports=ports, seed=seed, clients=clients, rate=rate, output=output, keep=keep)
+        document = tell(teller, lab, choices)
     except BaseException as error:
         lab.stop()
         if keep and lab.directory.exists():

@@ -268,7 +268,7 @@ class Journey:
         """Return the status as soon as the migration is in one of the states; raises LabError as `wait_until`."""
         return self.wait_until(lambda status: status["state"] in states, f"{' or '.join(states)}", timeout, tick)
 
-    def settle(self, timeout: float = 60.0) -> dict[str, Any]:
+    def settle(self, timeout: float = 300.0) -> dict[str, Any]:
         """Wait until everything that was captured until now is applied to the passive side."""
         position = self.ask("status")["journal"]["position"]
         return self.wait_until(lambda s: s["replay"]["applied"] >= position, "replay of all writes", timeout)

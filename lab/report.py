@@ -32,6 +32,7 @@ READS = frozenset({"GET", "HEAD"})
 
 WIDTH = 1060.0
 LEFT, RIGHT = 74.0, 1046.0
+MEDIAN_OVER = 3.0  # seconds
 BEFORE_HOLD, AFTER_HOLD = 0.5, 0.7
 """How many seconds around a hold its picture shows."""
 
@@ -291,36 +292,38 @@ def _timed(phase: Phase, zero: float) -> dict[str, Any]:
 
 def course(recording: Recording) -> Markup:
     """The whole migration on one axis of time: what stood when, who answered, requests, lag, latencies."""
-    canvas = Canvas(WIDTH, 792)
+    canvas = Canvas(WIDTH, 774)
     zero, length = recording.opened, max(1.0, recording.ended - recording.opened)
     time = Scale(0, length, LEFT, RIGHT)
-    _strips(canvas, recording, time, top=6)
-    _load(canvas, recording, time, top=104, bottom=196)
-    _lag(canvas, recording, time, top=254, bottom=346)
-    for title, top, reads in (("Latency of writes", 404, False), ("Latency of reads", 594, True)):
-        _latency(canvas, recording, time, title, top, top + 130, reads=reads)
+    panels = {"strips": (6, 68), "load": (112, 204), "lag": (262, 354), "writes": (412, 542), "reads": (600, 730)}
+    _strips(canvas, recording, time, *panels["strips"])
+    _load(canvas, recording, time, *panels["load"])
+    _lag(canvas, recording, time, *panels["lag"])
+    _latency(canvas, recording, time, "Latency of writes", *panels["writes"], reads=False)
+    _latency(canvas, recording, time, "Latency of reads", *panels["reads"], reads=True)
     for switch in recording.switches:
         x = time(switch.at - zero)
-        canvas.line(x, 6, x, 724, "moment")
+        for top, bottom in panels.values():
+            canvas.line(x, top, x, bottom, "moment")
     labels = [(tick, seconds(tick)) for tick in time.ticks(8)]
-    canvas.horizontal_axis(time, 750, labels, 750)
-    canvas.text(RIGHT, 786, "since the gateway opened", "note", "end")
+    canvas.horizontal_axis(time, 730, labels, 730)
+    canvas.text(RIGHT, 766, "since the gateway opened", "note", "end")
     return canvas.svg(
         "Course of the migration: its states, who answered, requests per second, lag, and latencies, over time"
     )
 
 
-def _strips(canvas: Canvas, recording: Recording, time: Scale, top: float) -> None:
+def _strips(canvas: Canvas, recording: Recording, time: Scale, top: float, bottom: float) -> None:
     zero = recording.opened
     canvas.text(LEFT - 8, top + 17, "state", "tick", "end")
     for state in recording.states:
         _segment(canvas, time, state, zero, top, f"state {_STATE_CLASS.get(state.name, '')}")
-    canvas.text(LEFT - 8, top + 53, "answers", "tick", "end")
+    canvas.text(LEFT - 8, bottom - 9, "answers", "tick", "end")
     cuts = [zero, *(s.ended for s in recording.switches), recording.ended]
     for began, ended in pairwise(cuts):
         side = recording.side_at(began)
         segment = Phase(side.capitalize(), began, ended)
-        _segment(canvas, time, segment, zero, top + 36, f"side {side}")
+        _segment(canvas, time, segment, zero, bottom - 26, f"side {side}")
 
 
 _STATE_CLASS = {"copying": "busy", "catching_up": "busy", "cutting_over": "moving", "reversing": "moving"}
@@ -354,7 +357,7 @@ def _load(canvas: Canvas, recording: Recording, time: Scale, top: float, bottom:
     writes = [counted[second, False] for second in range(length)]
     both = [counted[second, True] + w for second, w in enumerate(writes)]
     _heading(canvas, "Requests answered per second", top, [("written", "writes"), ("read", "reads")])
-    rate = Scale(0, _headroom(max(both, default=1)), bottom, top)
+    rate = Scale(0, _headroom(max([1, *both])), bottom, top)
     canvas.vertical_axis(rate, LEFT, RIGHT, [(tick, f"{tick:g}") for tick in rate.ticks(3)])
     for kind, heights in (("read area", both), ("written area", writes)):
         canvas.path([(time(s + 0.5), rate(h)) for s, h in enumerate(heights)], kind, floor=bottom)
@@ -376,7 +379,7 @@ def _lag(canvas: Canvas, recording: Recording, time: Scale, top: float, bottom: 
 def _latency(
     canvas: Canvas, recording: Recording, time: Scale, title: str, top: float, bottom: float, *, reads: bool
 ) -> None:
-    """Each request a dot, coloured by who answered; the line is the median of two seconds."""
+    """Each request a dot, coloured by who answered; the line is the median of a few seconds."""
     zero = recording.opened
     chosen = [r for r in recording.requests if r.is_read == reads and r.at >= zero and not r.failed]
     failed = [r for r in recording.requests if r.is_read == reads and r.at >= zero and r.failed]
@@ -390,16 +393,20 @@ def _latency(
     canvas.vertical_axis(scale, LEFT, RIGHT, [(tick, milliseconds(tick)) for tick in scale.ticks()])
     kinds: dict[str, list[tuple[float, float]]] = {"neutron": [], "alcor": [], "held": []}
     for request in chosen:
-        waited = not reads and any(request.at < h.ended and request.ended > h.at for h in recording.handovers)
-        kind = "held" if waited else recording.side_at(request.ended)
+        kind = "held" if any(waited(request, h) for h in recording.handovers) else recording.side_at(request.ended)
         kinds[kind].append((time(request.at - zero), scale(request.ms)))
     for kind, points in kinds.items():
         canvas.dots(points, kind)
-    binned: dict[int, list[float]] = {}
-    for request in chosen:
-        binned.setdefault(int((request.at - zero) / 2), []).append(request.ms)
-    middle = [(time(2 * b + 1), scale(percentile(values, 0.5))) for b, values in sorted(binned.items())]
-    canvas.path(middle, "median")
+    for phase in recording.phases():
+        binned: dict[int, list[Request]] = {}
+        for request in chosen:
+            if phase.began <= request.at < phase.ended:
+                binned.setdefault(int((request.at - phase.began) / MEDIAN_OVER), []).append(request)
+        middles = [
+            (sum(r.at for r in of) / len(of) - zero, percentile([r.ms for r in of], 0.5))
+            for _, of in sorted(binned.items())
+        ]
+        canvas.path([(time(at), scale(ms)) for at, ms in middles], "median")
     canvas.dots([(time(r.at - zero), scale(r.ms)) for r in failed], "bad")
     canvas.line(LEFT, bottom, RIGHT, bottom, "axis")
 
@@ -437,6 +444,11 @@ def hold(recording: Recording, handover: Handover) -> Markup:
     return canvas.svg(f"Requests around the {handover.verb}, each a bar from its sending to its answer")
 
 
+def waited(request: Request, handover: Handover) -> bool:
+    """Whether this request was held; what was sent before the hold is let through, and reads always are."""
+    return not request.is_read and handover.at <= request.at < handover.ended < request.ended
+
+
 def lanes(requests: Sequence[Request]) -> list[int]:
     """The row for each request, so that none overlaps another: as many rows as there were requests at a time.
 
@@ -456,8 +468,7 @@ def _bar(canvas: Canvas, recording: Recording, handover: Handover, time: Scale, 
         return time((at - handover.at) * 1000)
 
     tip = f"{request.method}: {milliseconds(request.ms)}, status {request.status or 'none'}"
-    # A write that was sent before the hold is drained, not held; one that came within it waits for the end.
-    waits = not request.is_read and handover.at <= request.at < handover.ended < request.ended
+    waits = waited(request, handover)
     if waits:
         canvas.rect(x(request.at), y, x(handover.ended) - x(request.at), 14, "bar held", tip, round_=2)
     start = x(handover.ended) if waits else x(request.at)

@@ -195,7 +195,7 @@ class _Client:
         self._connection = connection
         self._random = random.Random(seed)
         self._borrowed = borrowed
-        self._pause = pause
+        self.pause = pause
         self._ended = ended
         self._number = seed % 64
         self._count = 0
@@ -236,8 +236,8 @@ class _Client:
                 operation = self._random.choices(list(self._operations), list(self._operations.values()))[0]
                 with suppress(_Refused):
                     operation()
-                if self._pause:
-                    due = max(due + self._pause, time.monotonic() - self._pause)
+                if self.pause:
+                    due = max(due + self.pause, time.monotonic() - self.pause)
                     self._ended.wait(max(0.0, due - time.monotonic()))
         except BaseException as error:  # noqa: BLE001  # told by Workload.stop: a dead client must not look like a quiet one
             self.crash = error
@@ -684,6 +684,11 @@ class Workload:
         self._begun = time.time()
         for client in self._clients:
             client.thread.start()
+
+    def pace(self, rate: float | None) -> None:
+        """Go on at another pace: operations per second of all together, None for no pause at all."""
+        for client in self._clients:
+            client.pause = len(self._clients) / rate if rate else 0.0
 
     def snapshot(self, window: float = 5.0) -> Snapshot:
         """Return the numbers so far; cheap enough for every second."""
