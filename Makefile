@@ -3,7 +3,8 @@
 #   make test    every test, unit and lab
 #   make check   lint, types, arrows
 #   make bench   benchmarks, printed as a table
-#   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
+#     make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
+#     make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
 #   make docs    the reference pages that are made from the code
 # Each installs what it needs first, under this folder (Debian packages only when run as root).
 
@@ -11,7 +12,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench chaos-gateway docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format bench chaos-gateway tempest-transparency docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +59,13 @@ bench: setup-cloud
 
 chaos-gateway: setup-cloud
 	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+.venv-cloud/.tempest: requirements/tempest.txt .venv-cloud/.ready
+	.venv-cloud/bin/pip install --quiet -r requirements/tempest.txt
+	@touch $@
+
+tempest-transparency: setup-cloud .venv-cloud/.tempest
+	$(PY) -m tests.chaos.transparency $(if $(TESTS),'$(TESTS)')
 
 docs: setup
 	$(PY) -m tools.docs

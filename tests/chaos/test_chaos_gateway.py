@@ -5,7 +5,7 @@ import json
 import pytest
 
 from alcor_migrate.journal import NOT_SENT, OUTCOME, Event, Intent, Outcome, Unsettled
-from tests.chaos import gateway
+from tests.chaos import gateway, transparency
 from tests.chaos.judge import Ledger, judge
 
 
@@ -70,3 +70,21 @@ def test_a_short_campaign_is_well(tmp_path, capsys):
         "mismatches": 0,
         "failed_seeds": [],
     }
+
+
+def test_what_tempest_prints_is_read():
+    trace = """
+Running
+{0} tempest.api.network.test_ports.PortsTest.test_show_port[id-c9a685bd-e83f,smoke] [0.3s] ... ok
+{1} tempest.api.network.test_ports.PortsTest.test_list[id-1] [1.20s] ... FAILED
+Captured traceback: {1} no test ... at all
+{1} setUpClass (tempest.api.network.test_x.XTest) ... SKIPPED: x is not enabled
+"""
+    direct = transparency.Side(through=False, results=transparency.results_of(trace))
+    assert direct.results == {
+        "tempest.api.network.test_ports.PortsTest.test_show_port": "ok",
+        "tempest.api.network.test_ports.PortsTest.test_list": "FAILED",
+        "setUpClass (tempest.api.network.test_x.XTest)": "SKIPPED",
+    }
+    through = transparency.Side(through=True, results=direct.results | {"new": "ok"})
+    assert transparency.differences({"directly": direct, "through": through}) == ["new"]
