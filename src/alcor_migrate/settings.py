@@ -43,6 +43,9 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without a record, which closes the gate of cutover until a sweep has healed it."""
     max_hold: float = 3.0
     """Longest time in seconds that a write waits during a cutover."""
+    workers: int = 1
+    """Processes that serve clients on this port. One is the process of the migration itself; with more, it only
+    leads them."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,4 +100,6 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"{path}: gateway.listen is {settings.gateway.listen!r}, not host:port")
     if settings.gateway.max_hold <= 0:
         raise ConfigError(f"{path}: gateway.max_hold is {settings.gateway.max_hold}, it must be above 0")
+    if settings.gateway.workers < 1:
+        raise ConfigError(f"{path}: gateway.workers is {settings.gateway.workers}, it must be at least 1")
     return msgspec.structs.replace(settings, state_dir=str((path.parent / settings.state_dir).resolve()))

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import structlog
@@ -26,7 +26,7 @@ from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.state import State, StateStore
 from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
 from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
-from alcor_migrate.gateway import Gateway, GatewaySettings, Policy, Route
+from alcor_migrate.gateway import GatewaySettings, Policy, Route, open_gateway
 from alcor_migrate.http import JsonClient
 from alcor_migrate.journal import Journal
 from alcor_migrate.source import NeutronSide
@@ -44,6 +44,7 @@ from alcor_model import load_order
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from alcor_migrate.gateway import Gateway
     from alcor_migrate.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -163,13 +164,14 @@ class Migration:
 
     async def _open_gateway(self) -> None:
         options = self.settings.gateway
-        self._gateway = Gateway(
+        self._gateway = open_gateway(
             GatewaySettings(
                 listen=options.listen,
                 source=self.settings.source.url,
                 target=self.settings.target.url,
                 policy=Policy(options.policy),
                 max_hold=options.max_hold,
+                workers=options.workers,
             ),
             self._journal,
             self._cloud.identify,
@@ -401,7 +403,9 @@ class Migration:
             self._store.move(done, actor, reason or f"the traffic goes to the {to}", msgspec.to_builtins(attempt))
 
         self._activity = f"handing over to the {to}"
-        handover = Handover(self._gateway, self._journal, self._replay, self.settings.gateway.max_hold)
+        # the two gateways have one face, and the handover uses no more of it
+        gateway = cast("Gateway", self._gateway)
+        handover = Handover(gateway, self._journal, self._replay, self.settings.gateway.max_hold)
         try:
             attempts = await handover.run(to, self.settings.engine.cutover_attempts, record)
         except BaseException:

@@ -4,6 +4,8 @@ Owns: connections of clients and to the API servers, the route, the hold, the co
 Never: decides when to switch, reads what a write means, or changes a request or an answer.
 """
 
+from alcor_migrate.gateway.face import ApiGateway
+from alcor_migrate.gateway.pool import GatewayPool, open_gateway
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.server import Caller, Gateway
 from alcor_migrate.gateway.settings import GatewaySettings, Policy
@@ -11,12 +13,15 @@ from alcor_migrate.gateway.stats import BOUNDS, Stats
 
 __all__ = [
     "BOUNDS",
+    "ApiGateway",
     "Caller",
     "Gateway",
+    "GatewayPool",
     "GatewaySettings",
     "Kind",
     "Policy",
     "Route",
     "Stats",
     "kind_of",
+    "open_gateway",
 ]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_FENCED = 503, "the gateway cannot let writes through now; nothing was changed"
+
 
 class Answering:
     """How an answer gets to the client; the part that both kinds of exchange share."""
@@ -173,6 +175,11 @@ class Relay(Answering):
         upstream = self._upstream = self._gateway.upstream
         if self._kind is Kind.READ:
             upstream.acquire(self)
+            return
+        if self._gateway.fenced:
+            self._own_answer(*_FENCED, self._gateway.settings.retry_after)
+            self._finish()
+            self._client.exchange_end()
             return
         self._ticket = self._gateway.enter()
         max_idle = None
@@ -399,7 +406,7 @@ class Recorded(Answering):
     async def _run(self) -> None:
         gateway = self._gateway
         # again, because the next hold may begin before a released write gets its turn
-        while gateway.route is Route.HOLD:
+        while gateway.route is Route.HOLD and not gateway.fenced:
             arrived = gateway.loop.time()
             released: asyncio.Future[None] = gateway.loop.create_future()
             gateway.wait(functools.partial(_set, released), self._size)
@@ -409,11 +416,13 @@ class Recorded(Answering):
             # nothing was sent and nobody waits for it: not doing it is the truth the client will find
             self._count()
             return
-        ticket = gateway.enter()
-        try:
-            refusal = await self._write(ticket)
-        finally:
-            gateway.leave(ticket)
+        refusal: tuple[int, str] | None = _FENCED
+        if not gateway.fenced:
+            ticket = gateway.enter()
+            try:
+                refusal = await self._write(ticket)
+            finally:
+                gateway.leave(ticket)
         if refusal is not None:
             status, reason = refusal
             self._own_answer(status, reason, gateway.settings.retry_after)

@@ -29,8 +29,8 @@ from alcor_migrate.journal import INCOMPLETE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
+    from alcor_migrate.gateway.face import Recorder
     from alcor_migrate.gateway.http1 import RequestHead
-    from alcor_migrate.journal import Journal
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +60,13 @@ class Gateway:
     from the first request on.
     """
 
+    shares_port = False
+    """Whether other processes listen on the same address."""
+
     def __init__(
         self,
         settings: GatewaySettings,
-        journal: Journal,
+        journal: Recorder,
         identify: Callable[[str], Awaitable[Caller | None]] | None = None,
         route: Route = Route.PASS,
     ) -> None:
@@ -111,6 +114,7 @@ class Gateway:
                 ssl=server_context(settings),
                 backlog=1024,
                 reuse_address=True,
+                reuse_port=self.shares_port or None,
             )
         except OSError as error:
             msg = f"the gateway cannot listen on {settings.listen}: {error.strerror or error}"
@@ -186,6 +190,11 @@ class Gateway:
         return self.route is Route.HOLD
 
     @property
+    def fenced(self) -> bool:
+        """Whether no write may be let through, because the route is not known for sure. Never in one process."""
+        return False
+
+    @property
     def in_flight_writes(self) -> int:
         """Writes that were let through and whose outcome is not recorded yet."""
         return sum(self._in_flight.values())
@@ -226,7 +235,7 @@ class Gateway:
         GatewayError when the hold is over.
         """
         if not self.holding or epoch != self.epoch:
-            raise _hold_is_over()
+            raise hold_is_over()
         self._claimed = epoch
         if self._alarm is not None:
             self._alarm.cancel()
@@ -239,7 +248,7 @@ class Gateway:
         over, and then everything went to the old side.
         """
         if not self.holding or (epoch is not None and epoch != self.epoch):
-            raise _hold_is_over()
+            raise hold_is_over()
         self._check(route)
         return self._end_hold(route)
 
@@ -283,10 +292,13 @@ class Gateway:
             self._alarm = None
         epoch = self._set(route)
         if hold is not None:
-            hold.release()
-            self.stats.held_now = 0
-            self.stats.longest_hold_ms = max(self.stats.longest_hold_ms, hold.longest * 1e3)
+            self._let_go(hold)
         return epoch
+
+    def _let_go(self, hold: Hold) -> None:
+        hold.release()
+        self.stats.held_now = 0
+        self.stats.longest_hold_ms = max(self.stats.longest_hold_ms, hold.longest * 1e3)
 
     def _expire_hold(self, epoch: int, why: str) -> None:
         if self.holding and self.epoch == epoch != self._claimed:
@@ -392,7 +404,8 @@ class Gateway:
             self._all_left.set()
 
 
-def _hold_is_over() -> GatewayError:
+def hold_is_over() -> GatewayError:
+    """Who claims or releases a hold comes too late."""
     return GatewayError(
         "the hold is over: its time had passed and the writes went on to the old side",
         "Repeat the step; nothing was lost.",

@@ -58,6 +58,17 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_requests: int = 2000
     max_held_bytes: int = 64 * _MIB
     retry_after: int = 2
+    workers: int = 1
+    """Processes; one is this process itself."""
+    heartbeat: float = 1.0
+    """How often the master of several workers lets them know that it lives."""
+    lease: float = 3.0
+    """A worker that has not heard from its master for this long lets no write through; a master that has not heard
+    from a worker for this long kills it."""
+    confirm_timeout: float = 1.0
+    """A worker that has not confirmed a switch of the route within this time is killed."""
+    orphan_patience: float = 5.0
+    """How long writes of a worker that died count as in flight, before they are recorded as unknown."""
     stop_grace: float = 10.0
 
 

@@ -45,3 +45,22 @@ class Stats(msgspec.Struct, kw_only=True):
         self.counted[key] = self.counted.get(key, 0) + 1
         self.latency[bisect_left(BOUNDS, seconds)] += 1
         self.latency_total += seconds
+
+
+def added(one: Stats, other: Stats) -> Stats:
+    """Both together."""
+    total = Stats(counted=dict(one.counted), latency=[a + b for a, b in zip(one.latency, other.latency, strict=True)])
+    for key, n in other.counted.items():
+        total.counted[key] = total.counted.get(key, 0) + n
+    for name in _SUMS:
+        setattr(total, name, getattr(one, name) + getattr(other, name))
+    total.epoch = max(one.epoch, other.epoch)
+    total.longest_hold_ms = max(one.longest_hold_ms, other.longest_hold_ms)
+    return total
+
+
+_SUMS = [
+    field.name
+    for field in msgspec.structs.fields(Stats)
+    if field.type in (int, float) and field.name not in {"epoch", "longest_hold_ms"}
+]

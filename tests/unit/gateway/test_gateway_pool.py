@@ -1,0 +1,361 @@
+"""Several worker processes on one port, real ones, with a tiny upstream."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gateway_harness import RawClient, answer, eventually
+
+from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway import Caller, GatewayPool, GatewaySettings, Policy, Route, open_gateway
+
+
+@pytest.fixture
+def make_pool(clean, source, target, journal):
+    async def make(*, identify=None, route=Route.CAPTURE, **changes):
+        fields = {
+            "listen": "127.0.0.1:0",
+            "source": source.url,
+            "target": target.url,
+            "workers": 2,
+            "stop_grace": 0.5,
+            "heartbeat": 0.05,
+            "orphan_patience": 0.2,
+            # a busy machine is no reason to replace anybody
+            "lease": 60.0,
+            "confirm_timeout": 30.0,
+        }
+        pool = open_gateway(GatewaySettings(**fields | changes), journal, identify, route)
+        assert isinstance(pool, GatewayPool)
+        await pool.start()
+        clean.push_async_callback(pool.stop)
+        return pool
+
+    return make
+
+
+@pytest.fixture
+def open_to(clean):
+    opened = []
+
+    async def open_client(address):
+        host, _, port = address.rpartition(":")
+        client = RawClient(*await asyncio.open_connection(host, int(port)))
+        clean.callback(client.writer.transport.abort)
+        opened.append(client)
+        return client
+
+    return open_client
+
+
+@pytest.fixture
+def connect_to_each(open_to):
+    """A connection to each worker: which one it is shows in whose number of open sockets grows."""
+
+    def sockets(pid):
+        # not one that is closed between the listing and the look
+        count = 0
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                count += str(fd.readlink()).startswith("socket")
+        return count
+
+    async def connect(pool):
+        found = {}
+        for _ in range(200):
+            before = {pid: sockets(pid) for pid in pool.workers}
+            client = await open_to(pool.address)
+
+            def whose(before=before):
+                return next((pid for pid in before if sockets(pid) > before[pid]), None)
+
+            await eventually(whose)
+            found.setdefault(whose(), client)
+            if len(found) == len(pool.workers):
+                return found
+        raise AssertionError("one worker gets no connection")
+
+    return connect
+
+
+async def test_requests_of_all_workers_are_captured_in_one_journal(make_pool, connect_to_each, journal):
+    async def identify(token):
+        return Caller(f"project of {token}", "u")
+
+    pool = await make_pool(workers=3, identify=identify)
+    clients = await connect_to_each(pool)
+    for client in clients.values():
+        for n in range(3):
+            status, _, body = await client.ask("POST", f"/{n}", b"{}", b"X-Auth-Token: t")
+            assert (status, body) == (200, b"source")
+    events = await journal.read(after=0)
+    assert len(events) == 9
+    assert len({e.seq for e in events}) == 9
+    assert {e.outcome.project_id for e in events} <= {"project of t", None}
+    await eventually(lambda: pool.stats.requests == {("capture", "POST", 200): 9})
+    assert pool.stats.captured_total == 9
+
+
+async def test_a_hold_holds_and_ends_everywhere(make_pool, connect_to_each, open_to, source):
+    pool = await make_pool(max_held_requests=4)
+    clients = list((await connect_to_each(pool)).values())
+
+    def ask(*which):
+        return [asyncio.create_task(c.ask("POST", "/", b"{}")) for c in which]
+
+    # nobody ends it: its time passes, for all
+    epoch = await pool.hold(0.2)
+    assert {body for _, _, body in await asyncio.gather(*ask(*clients))} == {b"source"}
+    assert (pool.route, pool.stats.holds_expired) == (Route.CAPTURE, 1)
+    with pytest.raises(GatewayError, match="the hold is over"):
+        await pool.release(Route.TARGET, epoch=epoch)
+
+    # one worker's share of the room is full: it ends for all
+    more = await open_to(pool.address), await open_to(pool.address), await open_to(pool.address)
+    await pool.hold(30)
+    answers = await asyncio.gather(*ask(*clients, *more))
+    assert {body for _, _, body in answers} == {b"source"}
+    assert pool.stats.holds_expired == 2
+    for client in more:
+        client.writer.transport.abort()
+
+    # released
+    epoch = await pool.hold(5)
+    asking = ask(*clients)
+    await eventually(lambda: pool.stats.held_now == 2)
+    assert await pool.drained(2)
+    before = len(source.seen)
+    pool.claim(epoch)
+    await pool.release(Route.TARGET, epoch=epoch)
+    assert {body for _, _, body in await asyncio.gather(*asking)} == {b"target"}
+    assert len(source.seen) == before
+    with pytest.raises(GatewayError, match="the hold is over"):
+        pool.claim(epoch)
+
+
+async def test_switching_a_hundred_times_under_load(make_pool, open_to):
+    pool = await make_pool(workers=3)
+    allowed = {"source", "target"}
+    wrong, done = [], 0
+    stop = asyncio.Event()
+
+    async def load(n):
+        nonlocal done
+        client = await open_to(pool.address)
+        while not stop.is_set():
+            method = "POST" if n % 2 else "GET"
+            before = set(allowed)
+            status, _, body = await client.ask(method, "/", b"{}" if n % 2 else b"")
+            # a request that began and ended while one side was the only right one has to be served by it
+            if status != 200 or (len(before) == 1 and before == allowed and body.decode() not in before):
+                wrong.append((status, body, before))
+            done += 1
+        client.writer.transport.abort()
+
+    loads = [asyncio.create_task(load(n)) for n in range(12)]
+    for n in range(100):
+        to = (Route.CAPTURE, Route.TARGET)[n % 2]
+        allowed |= {"source", "target"}
+        await pool.switch(to)
+        allowed -= {"source", "target"} - {to.side}
+        await asyncio.sleep(0.005)
+    stop.set()
+    await asyncio.gather(*loads)
+    assert wrong == []
+    assert done > 200
+    assert (pool.epoch, pool.restarts) == (100, 0)
+
+
+async def test_a_killed_worker_loses_no_acknowledged_write(make_pool, open_to, source, journal):
+    made, acknowledged = [], []
+
+    async def make(seen, _writer):
+        name = json.loads(seen.body)["name"]
+        made.append(name)
+        await asyncio.sleep(0.005)
+        return answer(json.dumps({"id": name}).encode(), "201 Created")
+
+    source.script = make
+    pool = await make_pool()
+    stop = asyncio.Event()
+
+    async def write(writer):
+        number = 0
+        while not stop.is_set():
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                client = await open_to(pool.address)
+                try:
+                    while not stop.is_set():
+                        number += 1
+                        name = f"{writer}-{number}"
+                        status, _, _ = await client.ask("POST", "/", json.dumps({"name": name}).encode())
+                        assert status == 201
+                        acknowledged.append(name)
+                finally:
+                    client.writer.transport.abort()
+
+    writers = [asyncio.create_task(write(n)) for n in range(8)]
+    for kills in range(1, 3):
+        await asyncio.sleep(0.2)
+        os.kill(pool.workers[0], signal.SIGKILL)
+        await eventually(lambda kills=kills: pool.restarts == kills and len(pool.workers) == 2, 10)
+    stop.set()
+    await asyncio.gather(*writers)
+    assert await pool.drained(3)
+    events = await journal.read(after=0, limit=10**6)
+    recorded = [json.loads(e.outcome.body)["id"] for e in events if e.outcome.status == 201]
+    unknown = [json.loads(e.intent.body)["name"] for e in events if e.outcome.unknown]
+    assert set(acknowledged) <= set(recorded)
+    assert set(made) <= set(recorded) | set(unknown)
+    assert len(made) == len(set(made))
+    assert await journal.unsettled(before=float("inf")) == []
+
+
+async def test_writes_of_a_dead_worker_keep_a_hold_from_being_drained(make_pool, connect_to_each, source, journal):
+    never = asyncio.Event()
+    source.script = lambda *_: never.wait()
+    pool = await make_pool(orphan_patience=0.5)
+    (pid, client), *_ = (await connect_to_each(pool)).items()
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    await eventually(lambda: source.seen)
+    os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: pool.restarts)
+    await pool.hold(5)
+    assert pool.in_flight_writes == 1
+    assert not await pool.drained(0.1)
+    assert await pool.drained(3)
+    (event,) = await journal.read(after=0)
+    assert event.outcome.unknown
+    never.set()
+
+
+async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, connect_to_each, source):
+    pool = await make_pool(confirm_timeout=0.2)
+    (pid, client), *_ = (await connect_to_each(pool)).items()
+    assert (await client.ask("POST", "/before", b"{}"))[0] == 200
+    os.kill(pid, signal.SIGSTOP)
+    await client.send(b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    await pool.switch(Route.TARGET)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(ConnectionError):
+        assert await client.rest() == b""
+    await eventually(lambda: len(pool.workers) == 2, 10)
+    assert pid not in pool.workers
+    assert [s.line for s in source.seen] == ["POST /before HTTP/1.1"]
+    after = await connect_to_each(pool)
+    assert {(await c.ask("POST", "/", b"{}"))[2] for c in after.values()} == {b"target"}
+
+
+async def test_a_worker_that_is_silent_for_a_lease_is_replaced(make_pool):
+    pool = await make_pool(lease=0.3)
+    pid = pool.workers[0]
+    os.kill(pid, signal.SIGSTOP)
+    await eventually(lambda: pool.restarts == 1 and len(pool.workers) == 2, 10)
+    assert pid not in pool.workers
+
+
+async def test_a_stalled_journal_is_told_to_clients_of_workers(make_pool, connect_to_each, journal, monkeypatch):
+    pool = await make_pool()
+    (client, *_) = (await connect_to_each(pool)).values()
+    monkeypatch.setattr(journal, "_stalled", True)
+    status, head, _ = await client.ask("POST", "/", b"{}")
+    assert (status, b"Retry-After" in head) == (503, True)
+    assert not pool.incomplete
+
+
+async def test_passing_without_a_record_is_known_to_the_master(make_pool, connect_to_each, journal, monkeypatch):
+    pool = await make_pool(policy=Policy.FAIL_OPEN)
+    (client, *_) = (await connect_to_each(pool)).values()
+    monkeypatch.setattr(journal, "_stalled", True)
+    assert (await client.ask("POST", "/", b"{}"))[0] == 200
+    assert pool.incomplete
+    pool.mark_complete()
+    assert not pool.incomplete
+    assert (await client.ask("POST", "/", b"{}"))[0] == 200
+    assert pool.incomplete
+
+
+async def test_a_taken_address_is_told(make_pool):
+    pool = await make_pool()
+    with pytest.raises(GatewayError, match="cannot listen"):
+        await make_pool(listen=pool.address)
+
+
+MASTER = """
+import asyncio, sys
+from alcor_migrate.gateway import GatewayPool, GatewaySettings, Route
+from alcor_migrate.journal import Journal
+
+async def main():
+    journal = await Journal.open(sys.argv[1])
+    settings = GatewaySettings(
+        listen="127.0.0.1:0", source=sys.argv[2], workers=2, heartbeat=0.05, lease=1.0
+    )
+    pool = GatewayPool(settings, journal, None, Route.CAPTURE)
+    await pool.start()
+    print(pool.address, *pool.workers, flush=True)
+    await asyncio.Event().wait()
+
+import logging, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def master(tmp_path, source):
+    process = subprocess.Popen(  # noqa: ASYNC220  (our own program)
+        [sys.executable, "-c", MASTER, str(tmp_path / "j"), source.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address, *pids = (await asyncio.to_thread(process.stdout.readline)).split()
+        yield process, address, [int(pid) for pid in pids]
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+        process.stdout.close()
+
+
+def gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  (a file of the kernel)
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_workers_end_with_their_master_even_when_stopped(master):
+    process, _, pids = master
+    os.kill(pids[0], signal.SIGSTOP)
+    process.kill()
+    await eventually(lambda: all(gone(pid) for pid in pids), 5)
+
+
+async def test_without_a_master_writes_stop_and_reads_go_on(master, open_to, source):
+    process, address, _ = master
+    client = await open_to(address)
+    assert (await client.ask("POST", "/", b"{}"))[0] == 200
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(1.2)
+    seen = len(source.seen)
+    status, head, _ = await client.ask("POST", "/", b"{}")
+    assert (status, b"Retry-After" in head) == (503, True)
+    assert len(source.seen) == seen
+    assert (await client.ask("GET", "/"))[0] == 200
+    process.send_signal(signal.SIGCONT)
+    for _ in range(50):
+        if (await client.ask("POST", "/", b"{}"))[0] == 200:
+            break
+        await asyncio.sleep(0.05)
+    else:
+        raise AssertionError("writes never went on")
