@@ -1,11 +1,16 @@
 """The extension alcor-ids in a real Neutron, as an administrator and as an ordinary user meet it."""
 
+import asyncio
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+
+from alcor_migrate.side import Change
+from alcor_migrate.source.writer import NeutronWriter
+from alcor_model import RESOURCES, differences, resource
 
 pytestmark = pytest.mark.lab
 
@@ -398,3 +403,71 @@ def test_the_default_group_of_a_project(cloud):
     assert answer.status_code == 409, answer.text
     body = {"default_group": True}
     assert cloud.post("security-groups", {"security_group": body}, cloud.user).status_code == 403
+
+
+class Requests:
+    """What NeutronWriter needs of a JsonClient, over the administrator's connection."""
+
+    def __init__(self, network):
+        self._network = network
+
+    async def request(self, method, path, body=None):
+        answer = self._network.request(path.removeprefix("/v2.0"), method, json=body)
+        return answer.status_code, answer.json() if answer.content else None
+
+
+async def test_what_the_writer_deletes_it_brings_back_as_it_was(cloud):
+    """One of everything, with the ports that come with a router and a floating IP, is the same afterwards."""
+    project = uuid.uuid4().hex
+    mine = {"project_id": project}
+    network = cloud.create("networks", name="inside", **mine)["id"]
+    subnet = cloud.create("subnets", network_id=network, ip_version=4, cidr="10.82.0.0/24", **mine)["id"]
+    slaac = {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}
+    cloud.create("subnets", network_id=network, ip_version=6, cidr="fd00:82::/64", gateway_ip=None, **slaac, **mine)
+    stateful = {"ipv6_address_mode": "dhcpv6-stateful", "ipv6_ra_mode": "dhcpv6-stateful"}
+    managed = {"ip_version": 6, "cidr": "fd00:83::/64"} | stateful
+    managed_id = cloud.create("subnets", network_id=network, **managed, **mine)["id"]
+    group = cloud.create("security-groups", name="group", **mine)["id"]
+    cloud.create("security-group-rules", security_group_id=group, remote_group_id=group, direction="ingress", **mine)
+    gateway = {"network_id": cloud.external["id"]}
+    router = cloud.create("routers", name="edge", external_gateway_info=gateway, **mine)["id"]
+    cloud.put(f"routers/{router}/add_router_interface", {"subnet_id": subnet})
+    cloud.put(f"routers/{router}/add_router_interface", {"subnet_id": managed_id})
+    routes = [{"destination": "198.51.100.0/24", "nexthop": "10.82.0.9"}]
+    cloud.put(f"routers/{router}", {"router": {"routes": routes}})
+    eui64 = [{"subnet_id": managed_id, "ip_address": "fd00:83::f816:3eff:fe82:1"}, {"subnet_id": subnet}]
+    port = cloud.create(
+        "ports", network_id=network, mac_address="fa:16:3e:82:00:01", fixed_ips=eui64, security_groups=[group], **mine
+    )["id"]
+    inside = next(
+        fixed["ip_address"] for fixed in cloud.show("ports", port)["fixed_ips"] if fixed["subnet_id"] == subnet
+    )
+    floating = cloud.create(
+        "floatingips", floating_network_id=cloud.external["id"], port_id=port, fixed_ip_address=inside, **mine
+    )["id"]
+    cloud.put(f"networks/{network}/tags", {"tags": ["a", "b"]})
+
+    def held():
+        found = {}
+        for of in RESOURCES:
+            listed = cloud.admin.get(f"/{of.collection}").json()[of.plural]
+            owned = [o for o in listed if o["project_id"] == project or o.get("device_id") in (router, floating)]
+            found |= {(of.name, o["id"]): o for o in owned}
+        return found
+
+    before = held()
+    assert {name for name, _ in before} == {of.name for of in RESOURCES}
+    assert len([name for name, _ in before if name == "port"]) == 5
+    writer = NeutronWriter(Requests(cloud.admin))
+    gone = [Change(resource(name), given, o, None) for (name, given), o in before.items()]
+    assert await writer.apply(gone) == []
+    assert not held()
+    await asyncio.sleep(1.1)
+    back = [Change(resource(name), given, None, o) for (name, given), o in before.items()]
+    assert await writer.apply(back) == []
+    after = held()
+    assert after.keys() == before.keys()
+    for key, o in before.items():
+        assert not differences(resource(key[0]), o, after[key], given=True)
+        assert after[key]["created_at"] == o["created_at"], key
+    assert await writer.apply(gone) == []

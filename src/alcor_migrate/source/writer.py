@@ -187,8 +187,11 @@ class NeutronWriter:
         await self._stage(routers, self._withdraw_routes, refused)
         for of in delete_order():
             await self._stage([c for c in changes if c.of is of and c.new is None], self._delete, refused)
+        # Any other group of a project would make Neutron create the default one, as would its first network.
+        held = [c for c in changes if c.new is not None]
+        await self._stage([c for c in held if _is_default_group(c)], self._put, refused)
         for of in _ORDER:
-            await self._stage([c for c in changes if c.of is of and c.new is not None], self._put, refused)
+            await self._stage([c for c in held if c.of is of and not _is_default_group(c)], self._put, refused)
         # Next hops must be reachable, so routes follow the interfaces.
         await self._stage([c for c in routers if c.new is not None], self._put_routes, refused)
         return refused
@@ -338,6 +341,10 @@ def _settable(of: Resource, values: Json) -> Json:
         elif dict in types:
             body[name] = {}
     return {k: v for k, v in body.items() if v or k not in _NEVER_EMPTIED}
+
+
+def _is_default_group(change: Change) -> bool:
+    return change.of.name == "security_group" and (change.new or {}).get("name") == "default"
 
 
 def _owner(of: Resource, port: Json) -> str:

@@ -187,6 +187,13 @@ async def test_the_default_group_is_made_as_such_and_automatic_rules_are_removed
     assert "description" not in neutron.body("POST", "security-group-rules")
 
 
+async def test_default_groups_come_before_the_others(writer, neutron):
+    """The first group of a project would make Neutron create the default one with an id of its own."""
+    changes = [change("security_group", name, new={"name": name}) for name in ("a", "b", "default", "c")]
+    await writer.apply(changes)
+    assert [body["security_group"]["id"] for _, _, body in neutron.requests] == ["default", "a", "b", "c"]
+
+
 async def test_another_group_keeps_its_name(writer, neutron):
     await writer.apply([change("security_group", "g", new={"name": "web"})])
     assert neutron.body("POST", "security-groups")["name"] == "web"
