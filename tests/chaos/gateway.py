@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import random
 import shutil
 import signal
@@ -40,6 +41,7 @@ HERE_FIRST = {"PYTHONPATH": str(HERE.parents[1] / "src")}
 RESULT = Path("build/chaos/gateway.json")
 STORES = ("sqlite", "mariadb", "postgresql")
 CLIENTS = 8
+WORKERS = (1, 2)
 BLOWS = (2, 4)
 PATIENCE = 30.0  # seconds that a client waits for an answer
 
@@ -99,6 +101,33 @@ class Part:
         self.service.signal(signal.SIGCONT)
 
 
+class Worker(Part):
+    """One of the gateway's workers, which its master replaces."""
+
+    def __init__(self, processes, rng):
+        super().__init__("gateway", processes, self._nothing)
+        self._rng = rng
+        self._hit = None
+
+    def _nothing(self):
+        """The master brings it back, and so it is no part that is started."""
+
+    def _signal(self, number, pid=None):
+        path = Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children")
+        with contextlib.suppress(OSError, IndexError):  # none is left, or this one has just gone
+            self._hit = pid or self._rng.choice([int(child) for child in path.read_text().split()])
+            os.kill(self._hit, number)
+
+    def kill(self):
+        self._signal(signal.SIGKILL)
+
+    def freeze(self):
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT, self._hit)
+
+
 def listens(port):
     """Whether somebody takes connections there."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
@@ -120,6 +149,7 @@ class Run:
     ledger: Ledger = field(default_factory=Ledger)
     blows: Counter = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
+    workers: int = 1
     unknown: int = 0
     reads: int = 0
     ending: bool = False
@@ -157,11 +187,13 @@ class Run:
 
         def start_gateway():
             arguments = [HERE / "gateway_process.py", where, f"http://{HOST}:{upstream_port}", f"{HOST}:{self.port}"]
-            command = [sys.executable, *arguments]
+            command = [sys.executable, *arguments, self.workers]
             processes.spawn("gateway", command, HERE_FIRST, ready=lambda: listens(self.port)).wait_ready()
 
         parts["upstream"] = Part("upstream", processes, start_upstream)
         parts["gateway"] = Part("gateway", processes, start_gateway)
+        if self.workers > 1:
+            parts["worker"] = Worker(processes, rng)
         start_upstream()
         start_gateway()
         return parts, where
@@ -272,7 +304,8 @@ async def campaign(seeds, stores, say):
         for seed in seeds:
             folder = base / f"seed-{seed}"
             folder.mkdir()
-            run = Run(seed, random.Random(seed ^ 0x5EED).choice(stores), folder)
+            rng = random.Random(seed ^ 0x5EED)
+            run = Run(seed, rng.choice(stores), folder, workers=rng.choice(WORKERS))
             try:
                 await run.live(databases, ports)
             except Exception as error:  # noqa: BLE001  (a campaign goes on, and says what happened)
@@ -298,7 +331,7 @@ def _folder():
 def _line(run):
     blows = ", ".join(f"{count}x {what}" for what, count in sorted(run.blows.items()))
     told = f"{len(run.ledger.acknowledged)} acknowledged, {len(run.ledger.refused)} refused, {run.unknown} unknown"
-    text = f"seed {run.seed} {run.store}: {told}; {blows}"
+    text = f"seed {run.seed} {run.store}, workers {run.workers}: {told}; {blows}"
     if run.verdict.well:
         return text
     verdict = run.verdict
