@@ -79,15 +79,19 @@ class Agent:
             return False
 
     def _say(self, verb: str, *, patience: float = PATIENCE, **arguments: Any) -> Any:
-        done = subprocess.run(
-            [*self._argv, self._url, str(patience), self.host, verb, json.dumps(arguments)],
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=patience + STARTING,
-            check=False,
-        )
+        argv = [*self._argv, self._url, str(patience), self.host, verb, json.dumps(arguments)]
+        try:
+            done = subprocess.run(
+                argv,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=patience + STARTING,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"saying {verb} for host {self.host} did not end in {error.timeout:.0f} s") from None
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()[-1:]
             raise LabError(f"neutron did not take {verb} of host {self.host}: {' '.join(said) or done.returncode}")
