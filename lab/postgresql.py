@@ -10,9 +10,11 @@ import os
 import pwd
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import packages
 from lab.errors import LabError
 from lab.ports import HOST
 
@@ -31,6 +33,17 @@ def find_programs() -> Path | None:
         return Path(found).parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
     return debian[-1].parent if debian else None
+
+
+def provide() -> str:
+    """Install it where that is possible and needed; returns why it is not there, or nothing."""
+    if find_programs():
+        return ""
+    left_out = packages.install({"postgresql": "initdb"})
+    if find_programs() and shutil.which("systemctl"):
+        # Debian makes a server of its own: it was not started now, and shall not be at the next boot
+        subprocess.run(["systemctl", "disable", "postgresql.service"], capture_output=True, check=False)
+    return "" if find_programs() else left_out or "postgresql was installed, and initdb is nowhere."
 
 
 class PostgreSQL:

@@ -31,7 +31,7 @@ from rich.table import Table
 from alcor_migrate.journal import Journal
 from lab.database import MariaDB, find_program
 from lab.ports import HOST, Ports
-from lab.postgresql import PostgreSQL, find_programs
+from lab.postgresql import PostgreSQL, provide
 from lab.process import Processes
 from tests.chaos.judge import Ledger, Verdict, judge
 
@@ -47,11 +47,11 @@ PATIENCE = 30.0  # seconds that a client waits for an answer
 
 
 def there_are():
-    """The stores that this machine has."""
+    """The stores that this machine has, or gets."""
     found = ["sqlite"]
     if find_program("mariadbd") and find_program("mariadb-install-db"):
         found.append("mariadb")
-    if find_programs():
+    if not provide():
         found.append("postgresql")
     return found
 
@@ -377,12 +377,13 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, help="only this one")
-    parser.add_argument("--stores", default=",".join(there_are()), help="those to choose from")
+    parser.add_argument("--stores", help="those to choose from; default: all that this machine has")
     parser.add_argument("--result", type=Path, default=RESULT)
     wanted = parser.parse_args(argv)
     seeds = [wanted.seed] if wanted.seed is not None else range(1, wanted.runs + 1)
     console = Console()
-    runs = asyncio.run(campaign(seeds, wanted.stores.split(","), functools.partial(console.print, highlight=False)))
+    stores = wanted.stores.split(",") if wanted.stores else there_are()
+    runs = asyncio.run(campaign(seeds, stores, functools.partial(console.print, highlight=False)))
     result = summary(runs)
     wanted.result.parent.mkdir(parents=True, exist_ok=True)
     wanted.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

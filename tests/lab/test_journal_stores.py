@@ -5,9 +5,7 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +17,7 @@ from alcor_migrate.errors import JournalError, JournalStalled
 from alcor_migrate.journal import NOT_SENT, Intent, Journal, Outcome
 from lab.database import MariaDB, find_program
 from lab.ports import Ports
-from lab.postgresql import PostgreSQL, find_programs
+from lab.postgresql import PostgreSQL, provide
 from lab.process import Processes
 
 pytestmark = pytest.mark.lab
@@ -55,14 +53,6 @@ class Server:
             self._server.kill()
 
 
-def postgresql_is_there():
-    if find_programs() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "postgresql"]
-        env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(command, env=env, capture_output=True, check=False, timeout=200)
-    return find_programs() is not None
-
-
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
 def server(request):
     # not below pytest's own folder, which PostgreSQL's user may not enter
@@ -79,8 +69,8 @@ def server(request):
                 pytest.skip("mariadbd is not installed")
             made = MariaDB(folder / "mariadb", ports.reserve(), processes)
         else:
-            if not postgresql_is_there():
-                pytest.skip("PostgreSQL is not installed, and only root can do that")
+            if left_out := provide():
+                pytest.skip(left_out)
             made = PostgreSQL(folder / "postgresql", ports.reserve(), processes)
         made.initialise()
         yield Server(request.param, made)
