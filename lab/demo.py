@@ -58,6 +58,7 @@ REFUSED, GAPS_FOUND, NOT_SWITCHED = 7, 10, 13
 GATES_PATIENCE = 20.0
 """Seconds that gates may stay closed before the users slow down."""
 GATES_PATIENCES = 5
+SLOWEST = 1.0  # operations per second of all users
 HANDOVERS_TRIED = 5
 LINES = 14
 """Of a command's output, how many are shown."""
@@ -305,13 +306,13 @@ class Demo:
     def go_back(self) -> None:
         """Chapter: the way back, and forth again."""
         gates = self.journey.ask("gates", of="reverse")
-        shut = [g["reason"] for g in gates if g["name"] == "ids" and not g["open"]]
+        one_way = [g["reason"] for g in gates if g["name"] == "ids" and not g["open"]]
         self.teller.chapter(
             "There and back again",
             "Until `complete` there is a way back: Neutron answers again, with everything that was made since.",
         )
-        if shut:
-            self.teller.say(f"[yellow]left out:[/] {escape(shut[0])}")
+        if one_way:
+            self.teller.say(f"[yellow]left out:[/] {escape(one_way[0])}")
             return
         self._hand_over("reverse")
         self._find_by_hand("Alcor, then Neutron")
@@ -384,21 +385,21 @@ class Demo:
         """Wait until a handover is allowed. On a slow machine Neutron may not keep level with what Alcor takes."""
         rate = self.choices.rate
         for _ in range(GATES_PATIENCES):
-            status = self._gates_within(GATES_PATIENCE)
-            if status["ready"]:
+            shut = self._shut_after(GATES_PATIENCE)
+            if not shut:
                 break
-            rate /= 3
-            closed = ", ".join(gate["name"] for gate in status["gates"] if not gate["open"])
-            self.teller.say(f"[yellow]not yet:[/] {closed or status['activity']}; the users slow down for a moment")
+            rate = max(rate / 3, SLOWEST)
+            self.teller.say(f"[yellow]not yet:[/] {', '.join(shut)}; the users slow down for a moment")
             self._workload.pace(rate)
 
-    def _gates_within(self, seconds: float) -> dict[str, Any]:
-        """The status as soon as every gate is open, or after so many seconds."""
+    def _shut_after(self, seconds: float) -> list[str]:
+        """Nothing, as soon as every gate is open; or after so many seconds what is still shut."""
         until = time.monotonic() + seconds
         with self.teller.screen(self._draw, self._line) as tick:
-            return self.journey.wait_until(
-                lambda status: status["ready"] or time.monotonic() > until, "a look at the gates", seconds + 30, tick
+            status = self.journey.wait_until(
+                lambda status: not shut(status) or time.monotonic() > until, "a look at the gates", seconds + 30, tick
             )
+        return shut(status)
 
     def _hand_over(self, verb: str) -> None:
         """Cut over or reverse as soon as the gates allow; a gate may close again in the moment before."""
@@ -568,6 +569,12 @@ class Demo:
 
 
 # -- from what others noted to what the report wants ---------------------------------------------------------------
+
+
+def shut(status: dict[str, Any]) -> list[str]:
+    """The gates that keep a handover from beginning; reverse itself sees to a fresh verification."""
+    itself = {"verification"} if status["state"] == "switched" else set()
+    return [gate["name"] for gate in status["gates"] if not gate["open"] and gate["name"] not in itself]
 
 
 def states(transitions: Sequence[dict[str, Any]], end: float) -> list[Phase]:

@@ -231,14 +231,15 @@ class _Client:
             for beginning in (self._look_around, self._settle_in):
                 with suppress(_Refused):
                     beginning()
-            due = time.monotonic()
+            begun = time.monotonic()
             while not self._ended.is_set():
                 operation = self._random.choices(list(self._operations), list(self._operations.values()))[0]
                 with suppress(_Refused):
                     operation()
-                if self.pause:
-                    due = max(due + self.pause, time.monotonic() - self.pause)
-                    self._ended.wait(max(0.0, due - time.monotonic()))
+                # What is late is made up for, but no more than one pause; the pace may change while we wait.
+                while (left := begun + self.pause - time.monotonic()) > 0 and not self._ended.wait(min(left, 0.5)):
+                    pass
+                begun = max(begun + self.pause, time.monotonic() - self.pause)
         except BaseException as error:  # noqa: BLE001  # told by Workload.stop: a dead client must not look like a quiet one
             self.crash = error
         finally:
