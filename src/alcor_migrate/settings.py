@@ -46,6 +46,10 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 1
     """Processes that serve clients on this port. One is the process of the migration itself; with more, it only
     leads them."""
+    metrics_listen: str | None = None
+    """Address and port for Prometheus, `host:port`, which reads `/metrics` there; nothing is served without it."""
+    access_log: float = 0.0
+    """The share of requests, 0 to 1, that get a line in the log; those that failed (status 5xx, or cut) always do."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,4 +106,6 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"{path}: gateway.max_hold is {settings.gateway.max_hold}, it must be above 0")
     if settings.gateway.workers < 1:
         raise ConfigError(f"{path}: gateway.workers is {settings.gateway.workers}, it must be at least 1")
+    if not 0 <= settings.gateway.access_log <= 1:
+        raise ConfigError(f"{path}: gateway.access_log is {settings.gateway.access_log}, not a share from 0 to 1")
     return msgspec.structs.replace(settings, state_dir=str((path.parent / settings.state_dir).resolve()))

@@ -172,6 +172,8 @@ class Migration:
                 policy=Policy(options.policy),
                 max_hold=options.max_hold,
                 workers=options.workers,
+                metrics_listen=options.metrics_listen,
+                access_log=options.access_log,
             ),
             self._journal,
             self._cloud.identify,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
+import random
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ import structlog
 
 from alcor_migrate.errors import JournalError
 from alcor_migrate.gateway import http1
+from alcor_migrate.gateway.access import resource_of, without_secrets
 from alcor_migrate.gateway.http1 import BadMessage, RequestHead, ResponseHead
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.settings import Policy
@@ -109,12 +112,25 @@ class Answering:
     def _count(self) -> None:
         gateway = self._gateway
         status = 0 if self._client.gone else self._status
-        gateway.stats.count(
-            self._route._value_,
-            self._request.method,
-            status,
-            gateway.loop.time() - self._started,
-        )
+        seconds = gateway.loop.time() - self._started
+        request = self._request
+        resource = resource_of(request.target)
+        gateway.stats.count(self._route._value_, request.method, resource, status, seconds)
+        share = gateway.settings.access_log
+        failed = status >= 500 or not status  # noqa: PLR2004  (a server's failure)
+        if failed or (share and random.random() < share):  # noqa: S311  (a sample, no secret)
+            log.log(
+                logging.WARNING if failed else logging.INFO,
+                "request",
+                client=self._client.address.decode(),
+                method=request.method.decode(),
+                target=without_secrets(request.target),
+                resource=resource,
+                route=self._route.value,
+                status=status,
+                ms=round(seconds * 1e3, 1),
+                request_id=request.fields.request_id,
+            )
 
     def informed(self, head: ResponseHead) -> None:
         """Interim answers go on, except 100: the gateway asks for no permission to send a body."""

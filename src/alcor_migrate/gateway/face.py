@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from alcor_migrate.gateway.routes import Route
     from alcor_migrate.gateway.stats import Stats
-    from alcor_migrate.journal import Intent, Outcome
+    from alcor_migrate.journal import Intent, JournalStats, Outcome
 
 
 class ApiGateway(Protocol):
@@ -67,6 +67,8 @@ class ApiGateway(Protocol):
 
 class Recorder(Protocol):
     """The part of the journal that a gateway writes."""
+
+    stats: JournalStats
 
     async def intent(self, intent: Intent) -> int:
         """Keep a write that is about to be forwarded; returns its number once that is durable."""

@@ -43,6 +43,7 @@ from alcor_migrate.gateway.channel import (
     Stop,
     Up,
 )
+from alcor_migrate.gateway.metrics import close_server, serve_metrics
 from alcor_migrate.gateway.routes import Route
 from alcor_migrate.gateway.server import Caller, Gateway, hold_is_over
 from alcor_migrate.gateway.settings import (
@@ -126,6 +127,7 @@ class GatewayPool:
         self._started = False
         self._stopping = asyncio.Event()
         self._place: socket.socket | None = None
+        self._metrics: asyncio.Server | None = None
         self._address = ""
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -143,14 +145,19 @@ class GatewayPool:
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         share = -(-settings.max_held_requests // settings.workers), -(-settings.max_held_bytes // settings.workers)
         self._theirs = msgspec.structs.replace(
-            settings, listen=self._address, max_held_requests=share[0], max_held_bytes=share[1]
+            settings, listen=self._address, max_held_requests=share[0], max_held_bytes=share[1], metrics_listen=None
         )
         self._keeper = self._spawn(self._keep_alive())
         try:
+            if settings.metrics_listen is not None:
+                self._metrics = await serve_metrics(settings.metrics_listen, self, self.journal.stats)
             for _ in range(settings.workers):
                 await self._employ()
             async with asyncio.timeout(_START_PATIENCE):
                 await self._until(lambda: self._all_listen() or bool(self._refusal()))
+        except GatewayError:
+            await self.stop()
+            raise
         except (TimeoutError, OSError) as error:
             await self.stop()
             raise GatewayError("the gateway's workers cannot be started") from error
@@ -205,6 +212,7 @@ class GatewayPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         place.close()
+        await close_server(self._metrics)
         log.info("gateway_pool_stopped", captured=self.stats.captured_total, restarts=self.restarts)
 
     async def _employ(self) -> None:

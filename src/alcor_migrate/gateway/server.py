@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import structlog
 
-from alcor_migrate.errors import GatewayError, JournalError
+from alcor_migrate.errors import GatewayError, JournalError, MigrationError
 from alcor_migrate.gateway.clock import Clock
 from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
 from alcor_migrate.gateway.hold import Hold
+from alcor_migrate.gateway.metrics import close_server, serve_metrics
 from alcor_migrate.gateway.proxy import ClientConnection
 from alcor_migrate.gateway.routes import Route
 from alcor_migrate.gateway.settings import (
@@ -90,6 +91,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._metrics: asyncio.Server | None = None
         self._ports: list[tuple[str, int]] = []
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -121,6 +123,12 @@ class Gateway:
             raise GatewayError(msg, "Free the address, or choose another one as `listen`.") from error
         self._ports = [socket.getsockname()[:2] for socket in self._server.sockets]
         self._sweep()
+        if settings.metrics_listen is not None:
+            try:
+                self._metrics = await serve_metrics(settings.metrics_listen, self, self.journal.stats)
+            except MigrationError:
+                await self.stop()
+                raise
         log.info("gateway_listens", address=self.address, source=settings.source, target=settings.target)
 
     @property
@@ -165,6 +173,7 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await server.wait_closed()
+        await close_server(self._metrics)
         log.info("gateway_stopped", captured=self.stats.captured_total, unknown=self.stats.unknown_total)
 
     def _sweep(self) -> None:

@@ -60,6 +60,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: int = 2
     workers: int = 1
     """Processes; one is this process itself."""
+    metrics_listen: str | None = None
+    """Where the figures for Prometheus are served."""
+    access_log: float = 0.0
+    """The share of requests that get a line in the log; those that failed (status 5xx, or cut) always do."""
     heartbeat: float = 1.0
     """How often the master of several workers lets them know that it lives."""
     lease: float = 3.0

@@ -10,11 +10,14 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 """Upper bounds of the latency histogram's buckets; one more bucket holds what took longer."""
 
 
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+
+
 class Stats(msgspec.Struct, kw_only=True):
     """What happened since the gateway was made."""
 
-    counted: dict[tuple[str, bytes, int], int] = {}
-    """See `requests`."""
+    counted: dict[tuple[str, bytes, str, int], int] = {}
+    """Requests by route, method, resource and status; status 0 where the client was gone or the answer was cut."""
     latency: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     """Requests by the time to their whole answer, without the time held; see BOUNDS."""
     latency_total: float = 0.0
@@ -37,11 +40,16 @@ class Stats(msgspec.Struct, kw_only=True):
     @property
     def requests(self) -> dict[tuple[str, str, int], int]:
         """Requests by route, method and status; status 0 where the client was gone or the answer was cut."""
-        return {(route, method.decode(), status): n for (route, method, status), n in self.counted.items()}
+        found: dict[tuple[str, str, int], int] = {}
+        for (route, method, _, status), n in self.counted.items():
+            key = (route, method.decode(), status)
+            found[key] = found.get(key, 0) + n
+        return found
 
-    def count(self, route: str, method: bytes, status: int, seconds: float) -> None:
+    def count(self, route: str, method: bytes, resource: str, status: int, seconds: float) -> None:
         """Counts one request."""
-        key = (route, method, status)
+        # a client must not be able to make up new keys
+        key = (route, method if method in _METHODS else b"other", resource, status)
         self.counted[key] = self.counted.get(key, 0) + 1
         self.latency[bisect_left(BOUNDS, seconds)] += 1
         self.latency_total += seconds

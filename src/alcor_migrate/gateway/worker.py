@@ -48,7 +48,7 @@ from alcor_migrate.gateway.channel import (
 from alcor_migrate.gateway.hold import Hold
 from alcor_migrate.gateway.routes import Route
 from alcor_migrate.gateway.server import Caller, Gateway
-from alcor_migrate.journal import NOT_SENT, Intent, Outcome
+from alcor_migrate.journal import NOT_SENT, Intent, JournalStats, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,7 @@ class RemoteJournal:
     """The journal as a worker sees it: each call is a question to the master, who owns the one writer."""
 
     def __init__(self, channel: Channel) -> None:
+        self.stats = JournalStats()
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
