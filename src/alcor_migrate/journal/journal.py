@@ -87,7 +87,10 @@ class Journal:
 
     @property
     def position(self) -> int:
-        """The position of the last durable event; 0 when there is none."""
+        """The position of the last durable event; 0 when there is none.
+
+        Of several gateways on one database each knows only of its own; `read` finds all.
+        """
         return self._position
 
     @property
