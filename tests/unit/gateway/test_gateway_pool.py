@@ -298,7 +298,7 @@ async def test_a_taken_address_is_told(make_pool):
 
 
 MASTER = """
-import asyncio, sys
+import asyncio, signal, sys
 from alcor_migrate.gateway import GatewayPool, GatewaySettings, Route
 from alcor_migrate.journal import Journal
 
@@ -309,6 +309,7 @@ async def main():
     )
     pool = GatewayPool(settings, journal, None, Route.CAPTURE)
     await pool.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: asyncio.ensure_future(pool.hold(60)))
     print(pool.address, *pool.workers, flush=True)
     await asyncio.Event().wait()
 
@@ -368,3 +369,19 @@ async def test_without_a_master_writes_stop_and_reads_go_on(master, open_to, sou
         await asyncio.sleep(0.05)
     else:
         raise AssertionError("writes never went on")
+
+
+async def test_nobody_is_held_for_a_master_that_stands_still(master, open_to, source):
+    process, address, _ = master
+    process.send_signal(signal.SIGUSR1)
+    client = await open_to(address)
+    asking = None
+    for _ in range(50):
+        asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+        if not (await asyncio.wait({asking}, timeout=0.8))[0]:
+            break
+    process.send_signal(signal.SIGSTOP)
+    seen = len(source.seen)
+    status, head, _ = await asking
+    assert (status, b"Retry-After" in head) == (503, True)
+    assert len(source.seen) == seen
