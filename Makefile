@@ -3,8 +3,8 @@
 #   make test    every test, unit and lab
 #   make check   lint, types, arrows
 #   make bench   benchmarks, printed as a table
-#     make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
-#     make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
+#   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
+#   make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
 #   make docs    the reference pages that are made from the code
 # Each installs what it needs first, under this folder (Debian packages only when run as root).
 
@@ -70,12 +70,14 @@ tempest-transparency: setup-cloud .venv-cloud/.tempest
 docs: setup
 	$(PY) -m tools.docs
 
+COMPILE = build/lock-venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate
+
 lock:
 	$(PYTHON) -m venv build/lock-venv && build/lock-venv/bin/pip install --quiet uv
-	build/lock-venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements/dev.txt
-	build/lock-venv/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --group cloud pyproject.toml -o requirements/cloud.txt
+	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --group pyproject.toml:cloud -o requirements/cloud.txt
+	$(COMPILE) --group pyproject.toml:tempest -o requirements/tempest.txt
 
 clean:
 	rm -rf .venv .venv-cloud build .mypy_cache .ruff_cache .pytest_cache

@@ -75,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: GatewayOptions
     state_dir: str
     """Where journal, state and control socket are kept; one directory for one migration, on a local disk."""
+    journal: str = ""
+    """Where the journal is kept instead of a file in `state_dir`: the URL of a database of its own on MariaDB
+    (`mysql+pymysql://…`) or PostgreSQL (`postgresql+psycopg://…`)."""
     engine: EngineSettings = EngineSettings()
 
 

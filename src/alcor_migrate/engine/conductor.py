@@ -103,7 +103,7 @@ class Migration:
             if self._store.state is State.NEW:
                 await self._check_both_sides()
             self._settle_interrupted_handover()
-            self._journal = await Journal.open(directory / "journal.sqlite")
+            self._journal = await Journal.open(self.settings.journal or directory / "journal.sqlite")
             await self._open_gateway()
         except BaseException:
             await self._source.close()
