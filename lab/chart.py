@@ -53,9 +53,16 @@ def round_step(raw: float) -> float:
     return next(nice * power for nice in (1, 2, 5, 10) if nice * power >= raw - 1e-12)
 
 
+def clock_ticks(length: float, most: int = 9) -> list[int]:
+    """Times in seconds from 0 to `length` as a clock divides them, at most so many beside 0."""
+    steps = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600)
+    step = next((step for step in steps if length / step <= most), round(length))
+    return list(range(0, int(length) + 1, step))
+
+
 def seconds(value: float) -> str:
-    """A time as people write it: `80 s`, `1:40 min`."""
-    if value < 100:  # noqa: PLR2004
+    """A time as people write it: `40 s`, `1:40 min`."""
+    if value < 60:  # noqa: PLR2004
         return f"{value:g} s"
     return f"{int(value) // 60}:{int(value) % 60:02} min"
 

@@ -51,7 +51,7 @@ CLIENTS = 6
 RATE = 6.0
 """What the users do in a second, all together, each time with up to five requests. Alcor would answer far more, but
 Neutron takes about ten writes a second here, and it has to stay level with Alcor for the way back to be open."""
-WORK = 12.0
+WORK = 10.0
 """Seconds that users go on, at least, each time the traffic has been moved or is about to be."""
 REFUSED, GAPS_FOUND, NOT_SWITCHED = 7, 10, 13
 """Exit codes: a gate is closed; `assess` found what will not move; a handover did not fit into its hold."""
@@ -202,7 +202,7 @@ class Demo:
             "In the catalogue the network's address is the gateway's, where nobody listens yet.",
         )
         started = time.monotonic()
-        with self.teller.bar("starting") as move, every(0.2, lambda: self._tell_services(move)):
+        with self.teller.bar("starting") as move, every(0.5, lambda: self._tell_services(move)):
             self.lab.start()
         took = time.monotonic() - started
         self.teller.say(
@@ -211,9 +211,13 @@ class Demo:
         )
 
     def _tell_services(self, move: Callable[[int, int, str], None]) -> None:
-        services = list(self.lab.services)
-        wanted = 2 if self.lab.database == "sqlite" else 3
-        move(len(services), max(wanted, len(services)), f"{services[-1]} is coming up" if services else "tables")
+        services = list(self.lab.services.values())
+        wanted = max(2 if self.lab.database == "sqlite" else 3, len(services))
+        for done, service in enumerate(services):
+            move(done, wanted, f"{service.name} is coming up")
+            if not (service.alive and service.ready()):  # a service that listens may take seconds to answer
+                return
+        move(len(services), wanted, "users and projects" if services else "tables")
 
     def fill_it(self) -> None:
         """Chapter: the cloud before."""
@@ -521,7 +525,8 @@ class Demo:
         table.add_row("traffic", f"[bold]{active}[/] answers; {gateway['captured']} writes recorded")
         table.add_row("lag", f"{milliseconds(replay['lag'] * 1000)}; {replay['changes']} changes applied")
         table.add_row("users", self._users())
-        title = f"{status['state'].replace('_', ' ')}: {escape(status['activity'])}"
+        state, activity = status["state"].replace("_", " "), escape(status["activity"])
+        title = state if activity == state else f"{state}: {activity}"
         return Group(Panel(table, title=title, title_align="left", border_style="dim", width=self.teller.width))
 
     # -- the recording ---------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import msgspec
 
-from lab.chart import Canvas, Scale, milliseconds, round_step, seconds
+from lab.chart import Canvas, Scale, clock_ticks, milliseconds, round_step, seconds
 from lab.journey import Sample  # noqa: TC001  # msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def course(recording: Recording) -> Markup:
         x = time(switch.at - zero)
         for top, bottom in panels.values():
             canvas.line(x, top, x, bottom, "moment")
-    labels = [(tick, seconds(tick)) for tick in time.ticks(8)]
+    labels = [(tick, seconds(tick)) for tick in clock_ticks(time.high)]
     canvas.horizontal_axis(time, 730, labels, 730)
     canvas.text(RIGHT, 766, "since the gateway opened", "note", "end")
     return canvas.svg(

@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from lab.chart import Canvas, Scale, milliseconds, seconds
+from lab.chart import Canvas, Scale, clock_ticks, milliseconds, seconds
 from lab.journey import Sample
 from lab.report import (
     Command,
@@ -275,7 +275,10 @@ def test_durations_read_well(value, words):
 
 
 def test_times_read_well():
-    assert [seconds(v) for v in (0, 80, 120)] == ["0 s", "80 s", "2:00 min"]
+    assert [seconds(v) for v in (0, 40, 100, 120)] == ["0 s", "40 s", "1:40 min", "2:00 min"]
+    assert clock_ticks(7) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert clock_ticks(130) == [0, 15, 30, 45, 60, 75, 90, 105, 120]
+    assert clock_ticks(40_000) == [0, 40_000]
 
 
 def test_a_canvas_escapes_and_rounds():
