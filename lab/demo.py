@@ -414,7 +414,9 @@ class Demo:
                 break
         self._workload.pace(self.choices.rate)
         last = self.journey.ask("status")["attempts"][-1]
-        self.teller.say(f"[green]✔[/] writes waited [bold]{milliseconds(last['hold_ms'])}[/]; users: {self._users()}")
+        self.teller.say(
+            f"[green]✔[/] writes were held for [bold]{milliseconds(last['hold_ms'])}[/]; users: {self._users()}"
+        )
 
     def _questions(self) -> list[tuple[str, ...]]:
         """Commands about things that the busy users leave alone."""

@@ -31,7 +31,7 @@ RECORDING, REPORT, PAGE = "recording.json", "report.json", "report.html"
 READS = frozenset({"GET", "HEAD"})
 
 WIDTH = 1060.0
-LEFT, RIGHT = 74.0, 1046.0
+LEFT, RIGHT = 74.0, 1034.0
 MEDIAN_OVER = 3.0  # seconds
 BEFORE_HOLD, AFTER_HOLD = 0.5, 0.7
 """How many seconds around a hold its picture shows."""
@@ -428,7 +428,7 @@ def hold(recording: Recording, handover: Handover) -> Markup:
     left, right = time(0), time(handover.hold_ms)
     _heading(
         canvas,
-        f"{handover.verb.capitalize()}: writes waited {milliseconds(handover.hold_ms)}",
+        f"{handover.verb.capitalize()}: new writes were held for {milliseconds(handover.hold_ms)}",
         28,
         [("read", "read"), ("neutron", "write to Neutron"), ("held", "write waits"), ("alcor", "write to Alcor")],
     )
