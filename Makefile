@@ -42,7 +42,7 @@ test: setup-cloud
 	$(PY) -m pytest tests
 
 unit: setup
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit -m "not process"
 
 check: setup
 	.venv/bin/ruff check .

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -44,7 +44,6 @@ from alcor_model import load_order
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from alcor_migrate.gateway import Gateway
     from alcor_migrate.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -405,9 +404,7 @@ class Migration:
             self._store.move(done, actor, reason or f"the traffic goes to the {to}", msgspec.to_builtins(attempt))
 
         self._activity = f"handing over to the {to}"
-        # the two gateways have one face, and the handover uses no more of it
-        gateway = cast("Gateway", self._gateway)
-        handover = Handover(gateway, self._journal, self._replay, self.settings.gateway.max_hold)
+        handover = Handover(self._gateway, self._journal, self._replay, self.settings.gateway.max_hold)
         try:
             attempts = await handover.run(to, self.settings.engine.cutover_attempts, record)
         except BaseException:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alcor_migrate.engine.replay import Replay
-    from alcor_migrate.gateway import Gateway
+    from alcor_migrate.gateway import ApiGateway
     from alcor_migrate.journal import Journal
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Late(MigrationError):
 class Handover:
     """Moves the traffic to `to`; `record` makes the new state durable and is called once, inside the hold."""
 
-    def __init__(self, gateway: Gateway, journal: Journal, replay: Replay, max_hold: float) -> None:
+    def __init__(self, gateway: ApiGateway, journal: Journal, replay: Replay, max_hold: float) -> None:
         self._gateway = gateway
         self._journal = journal
         self._replay = replay

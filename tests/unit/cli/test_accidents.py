@@ -19,6 +19,8 @@ import pytest
 
 from alcor_migrate import control
 
+pytestmark = pytest.mark.process
+
 COMMAND = Path(sys.executable).parent / "alcor-migrate"
 
 

@@ -13,6 +13,8 @@ from gateway_harness import RawClient, answer
 
 from alcor_migrate.journal import Journal
 
+pytestmark = pytest.mark.process
+
 VICTIM = """
 import asyncio, sys
 import uvloop

@@ -16,6 +16,8 @@ from alcor_migrate.errors import GatewayError, JournalStalled
 from alcor_migrate.gateway import Caller, GatewayPool, GatewaySettings, Policy, Route, open_gateway
 from alcor_migrate.gateway.metrics import exposition
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def make_pool(clean, source, target, journal):
