@@ -393,7 +393,7 @@ def _latency(
     canvas.vertical_axis(scale, LEFT, RIGHT, [(tick, milliseconds(tick)) for tick in scale.ticks()])
     kinds: dict[str, list[tuple[float, float]]] = {"neutron": [], "alcor": [], "held": []}
     for request in chosen:
-        kind = "held" if any(waited(request, h) for h in recording.handovers) else recording.side_at(request.ended)
+        kind = "held" if any(waited(request, h) for h in recording.handovers) else recording.side_at(request.at)
         kinds[kind].append((time(request.at - zero), scale(request.ms)))
     for kind, points in kinds.items():
         canvas.dots(points, kind)
@@ -472,7 +472,8 @@ def _bar(canvas: Canvas, recording: Recording, handover: Handover, time: Scale, 
     if waits:
         canvas.rect(x(request.at), y, x(handover.ended) - x(request.at), 14, "bar held", tip, round_=2)
     start = x(handover.ended) if waits else x(request.at)
-    kind = "bad" if request.failed else "read" if request.is_read else recording.side_at(request.ended)
+    side = recording.side_at(request.ended if waits else request.at)
+    kind = "bad" if request.failed else "read" if request.is_read else side
     canvas.rect(start, y, max(1.5, x(request.ended) - start), 14, f"bar {kind}", tip, round_=2)
 
 

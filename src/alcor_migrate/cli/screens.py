@@ -110,7 +110,7 @@ def dry_run(verb: str, gates: list[dict[str, Any]], now: dict[str, Any]) -> Rend
         f"{verb} would, within the bound of the hold:",
         *(f"  {number}. {step}" for number, step in enumerate(steps, 1)),
         _gates(gates),
-        f"[red]It would be refused now: {len(closed)} gates are closed.[/]"
+        "[red]It would be refused now.[/] A lag that is only just too high is waited for."
         if closed
         else "[green]Every gate is open.[/]",
     )

@@ -194,7 +194,7 @@ class Migration:
             await asyncio.sleep(self.settings.engine.sweep_interval)
             if self._store.state in _ENDS:
                 await self._journal.prune(self._journal.position, _KEEP_JOURNAL)
-            elif not self._verb.locked():
+            elif not self._verb.locked() and self._replay.lag <= self.settings.engine.max_lag:
                 self._rounds = asyncio.create_task(self._look_after())
                 await asyncio.wait({self._rounds})
 
@@ -438,7 +438,9 @@ class Migration:
             state=state.value,
             since=history[-1].at if history else self._started_at,
             active=self._replay.active,
-            ready=state in {State.READY, State.REVERSED, State.SWITCHED} and all(g.open for g in verdicts),
+            # A reverse verifies by itself, so that it can be had at once.
+            ready=state in {State.READY, State.REVERSED, State.SWITCHED}
+            and all(g.open for g in verdicts if state is not State.SWITCHED or g.name != "verification"),
             activity=self._activity,
             gateway=GatewayStatus(
                 listen=self.settings.gateway.listen,

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 _K = TypeVar("_K")
 
-_BATCH = 200
+_BATCH = 100
 _LONGEST_PAUSE = 5.0
 _RETRIES_OF_A_REJECTION = 3
 _SLOW = 1.0
