@@ -186,6 +186,10 @@ async def _watch(state_dir: str, interval: float, *, once: bool) -> None:
     if once:
         _out.print(screens.status(document))
         return
+    while not _out.is_terminal:  # a file or a pipe gets one screen below the other
+        _out.print(screens.status(await control.call(state_dir, "status")))
+        _out.file.flush()
+        await asyncio.sleep(interval)
     with (
         Live(screens.status(document), console=_out, screen=True, auto_refresh=False) as live,
         contextlib.suppress(asyncio.CancelledError),

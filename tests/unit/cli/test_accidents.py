@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -283,6 +284,16 @@ def test_a_second_run_on_the_same_state_directory(cloud):
         assert "another `alcor-migrate run`" in done.stderr
         assert "status" in done.stderr
         assert json.loads(cloud.run("status", "--json").stdout)["cloud"] == "prod"
+        assert "migration of prod" in cloud.run("watch", "--once").stdout
+        live = subprocess.Popen(
+            [COMMAND, "-c", cloud.config, "watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        time.sleep(2)
+        live.send_signal(signal.SIGINT)
+        screen, errors = live.communicate(timeout=10)
+        assert b"migration of prod" in screen
+        assert b"Traceback" not in errors
+        assert live.returncode in {0, 130}
 
 
 def test_a_run_goes_on_where_it_was_and_ends_for_good(cloud):
