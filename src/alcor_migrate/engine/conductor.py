@@ -351,7 +351,9 @@ class Migration:
             last = await self._hand_over("source", actor, State.REVERSED, State.SWITCHED, "")
             if last.succeeded:
                 # Neutron has given what came back times and revision numbers of its own: take them over.
+                found_before = self._swept_up
                 await self._until_it_works("sweeping", self._sweep)
+                self._swept_up = found_before  # nothing of that had passed the gateway by
                 await self._until_it_works("verifying", self._verify_in_words)
                 self._activity = "following"
             return last
