@@ -140,12 +140,12 @@ class Answering:
     def client_full(self) -> None:
         """The client is slow to take the answer."""
         if self._connection is not None:
-            self._connection.pause()
+            self._connection.pause(self)
 
     def client_drained(self) -> None:
         """It takes again."""
         if self._connection is not None:
-            self._connection.resume()
+            self._connection.resume(self)
 
     def upstream_full(self) -> None:
         """The other side is slow to take the request."""
@@ -228,7 +228,7 @@ class Relay(Answering):
             return
         if self._connection is not None:
             if self._kind is not Kind.READ and self._request_complete:
-                self._connection.resume()
+                self._connection.resume(self)
                 return
             self._connection.abandon()
         else:
@@ -268,7 +268,7 @@ class Relay(Answering):
             return
         self._head = head
         if self._client.full and self._connection is not None:
-            self._connection.pause()
+            self._connection.pause(self)
 
     def answer_data(self, payload: bytes) -> None:
         """Passes on more of the body."""
@@ -548,7 +548,7 @@ class Recorded(Answering):
         else:
             self._streaming = True
             if not self._client.full:
-                connection.resume()
+                connection.resume(self)
 
     # -- the upstream ----------------------------------------------------------------------------------------
 
@@ -587,7 +587,7 @@ class Recorded(Answering):
             self._answer.append(payload)
             self._answer_size += len(payload)
             if self._answer_size > self._gateway.settings.max_answer and self._connection is not None:
-                self._connection.pause()
+                self._connection.pause(self)
                 if not self._heard.done():
                     self._heard.set_result(None)
 

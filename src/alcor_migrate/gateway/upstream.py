@@ -120,15 +120,19 @@ class UpstreamConnection(asyncio.Protocol):
         if data and self._transport is not None:
             self._transport.write(data)
 
-    def pause(self) -> None:
-        """The sender cannot take more of the answer for now."""
-        if self._transport is not None and not self._transport.is_closing():
+    def pause(self, sender: object) -> None:
+        """The sender cannot take more of the answer for now.
+
+        Only while it is being served: the last bytes of an answer may fill the client after the connection has
+        gone back to the pool, and there it must be ready for the next request.
+        """
+        if self._sender is sender and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
             self.deadline = float("inf")
 
-    def resume(self) -> None:
+    def resume(self, sender: object) -> None:
         """It can again."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._sender is sender and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self.deadline = self._clock.answer
 
