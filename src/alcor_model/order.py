@@ -22,9 +22,3 @@ def load_order() -> tuple[Resource, ...]:
 def delete_order() -> tuple[Resource, ...]:
     """Every resource before all those that it refers to."""
     return tuple(reversed(load_order()))
-
-
-@cache
-def rank(of: Resource) -> int:
-    """The place of a resource in the load order."""
-    return load_order().index(of)

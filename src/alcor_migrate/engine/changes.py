@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from alcor_migrate.side import Change, Key, Query
-from alcor_model import RESOURCES, Resource, resource
+from alcor_model import RESOURCES, Resource
 
 _SERVER_ERROR = 500
 _SUCCESS = range(200, 300)
@@ -159,8 +159,3 @@ def _neighbours(of: Resource, held: dict[str, Any]) -> set[Key]:
         case _:
             pass
     return keys
-
-
-def resource_of(key: Key) -> Resource:
-    """The declaration that a key belongs to."""
-    return resource(key.resource)

@@ -82,6 +82,7 @@ class Migration:
         self._tasks: set[asyncio.Task[None]] = set()
         self._verb = asyncio.Lock()
         self._rounds: asyncio.Task[None] | None = None
+        self._saved_at = 0.0
         self._sweeps = 0
         self._swept_at: float | None = None
         self._swept_up = 0
@@ -312,7 +313,7 @@ class Migration:
     def _save_applied(self, position: int) -> None:
         # Applying an entry twice is harmless, so this need not be written for each one.
         now = time.monotonic()
-        if now - getattr(self, "_saved_at", 0.0) > _SETTLE_INTERVAL:
+        if now - self._saved_at > _SETTLE_INTERVAL:
             self._saved_at = now
             self._store.keep("applied", position)
 

@@ -6,7 +6,7 @@ so applying the same change twice is harmless. Conversion to and from Alcor's fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.side import Change, Key, Rejection
@@ -118,8 +118,4 @@ class AlcorSide:
         path = f"{await self._path(of)}/bulk"
         status, body = await self._client.request("DELETE", path, {"ids": ids})
         if status >= _BAD:
-            raise CloudRefused(f"Alcor (DELETE {path})", status, _excerpt(body))
-
-
-def _excerpt(body: Any) -> str:
-    return "" if body is None else str(body)
+            raise CloudRefused(f"Alcor (DELETE {path})", status, str(body or ""))

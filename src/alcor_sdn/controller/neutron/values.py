@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from alcor_sdn.controller.neutron.errors import bad_request, fail, fault, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
@@ -292,10 +292,6 @@ def keys(wanted: Collection[str], value: Any) -> str | None:
     if set(value) != set(wanted):
         return f"Validation of dictionary's keys failed. Expected keys: {set(wanted)} Provided keys: {set(value)}"
     return None
-
-
-def _braced(names: Iterable[str]) -> str:
-    return "{" + ", ".join(repr(name) for name in sorted(names)) + "}"
 
 
 def pools(value: Any) -> str | None:
