@@ -45,10 +45,19 @@ class Shape(Enum):
     MAC = "mac"
 
 
+class Target(Enum):
+    """Which Alcor the objects go to."""
+
+    BUNDLED = "bundled"
+    """This project's, which keeps everything."""
+    UPSTREAM = "upstream"
+    """The archived Java code, which keeps what its model names, with its defects."""
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a resource.
 
-    `reason` says why a field is derived, and so not compared.
+    `reason` says why a field is derived, and so not compared, or who computes it.
     `forward` and `backward` are inverse functions, and only a CONVERTED field has them.
     """
 
@@ -61,6 +70,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     computed: bool = False
     """Neutron fills it in by itself, so nobody can give it on the way back."""
     reason: str = ""
+    upstream: bool = True
+    """Whether upstream Alcor really keeps what its model names; where it does not, the field is a gap there."""
     forward: Callable[[Any], Any] | None = None
     backward: Callable[[Any], Any] | None = None
 
@@ -75,6 +86,11 @@ OBJECT = (dict, type(None))
 def same(name: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) -> Field:
     """A field that Alcor knows under the same name."""
     return Field(neutron=name, alcor=name, kind=Kind.SAME, types=types, shape=shape)
+
+
+def lost_upstream(field: Field, reason: str) -> Field:
+    """The same field, marked as one that upstream Alcor names but does not keep, or changes, for a reason."""
+    return msgspec.structs.replace(field, upstream=False, reason=reason)
 
 
 def renamed(neutron: str, alcor: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) -> Field:
@@ -115,6 +131,6 @@ def derived(name: str, reason: str) -> Field:
     return Field(neutron=name, kind=Kind.DERIVED, compared=False, reason=reason)
 
 
-def computed(field: Field) -> Field:
-    """The same field, marked as one that Neutron fills in by itself."""
-    return msgspec.structs.replace(field, computed=True)
+def computed(field: Field, reason: str = "") -> Field:
+    """The same field, marked as one that Neutron fills in by itself, for a reason."""
+    return msgspec.structs.replace(field, computed=True, reason=reason or field.reason)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alcor_model.catalogue import EXTENSION, Resource, alcor_constants
+from alcor_model.catalogue import EXTENSION, Resource
 from alcor_model.errors import MalformedObject
 from alcor_model.fields import Field, Json, Kind
 
@@ -43,7 +43,8 @@ def to_alcor(of: Resource, neutron: Json) -> Json:
             extra[name] = value
         elif field.kind is not Kind.DERIVED:
             alcor[field.alcor] = field.forward(value) if field.forward else value
-    alcor.update(alcor_constants(of, neutron))
+    if of.constants is not None:
+        alcor.update(of.constants(neutron))
     if extra:
         alcor[EXTENSION] = extra
     return alcor

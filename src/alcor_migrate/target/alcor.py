@@ -86,8 +86,8 @@ class AlcorSide:
     async def counts(self) -> dict[str, int]:
         """How many objects of each resource the target holds, by the resource's name."""
         answer = await self._client.get("/alcor/v1/status")
-        held = answer.get("counts", {})
-        return {of.name: int(held.get(of.alcor_collection, 0)) for of in RESOURCES}
+        held = answer["resources"]
+        return {of.name: int(held.get(of.alcor_plural, 0)) for of in RESOURCES}
 
     async def close(self) -> None:
         """Let go of connections."""

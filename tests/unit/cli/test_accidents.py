@@ -92,7 +92,7 @@ class Cloud:
             "GET /v2.0/extensions": (200, {"extensions": [{"alias": "alcor-ids"}]}),
             "GET /v2.0/networks": (200, {"networks": []}),
         }
-        self.alcor.answers = {"GET /alcor/v1/status": (200, {"counts": {}})}
+        self.alcor.answers = {"GET /alcor/v1/status": (200, {"resources": {}})}
         self.config = directory / "alcor-migrate.yaml"
         self.state = directory / "state"
         self.configure()
@@ -225,7 +225,7 @@ def test_a_neutron_that_answers_500(cloud, verb):
 
 
 def test_a_target_that_is_not_empty(cloud):
-    cloud.alcor.answers["GET /alcor/v1/status"] = (200, {"counts": {"vpcs": 3}})
+    cloud.alcor.answers["GET /alcor/v1/status"] = (200, {"resources": {"vpcs": 3}})
     refused(cloud, "not empty", "3 network", code=3)
 
 
