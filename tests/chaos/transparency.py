@@ -4,7 +4,8 @@
 
 Each side is a lab of its own (a real Keystone and Neutron), so that neither sees what the other left. A test whose
 result differs is run again on both sides, alone: what still differs is the gateway's doing, the rest is called
-unsteady and named. Writes `build/chaos/tempest-transparency.json`; exits non-zero when a result differs.
+unsteady and named. Writes `build/chaos/tempest-transparency.json`, beside it every test's two results
+(`tempest-tests.json`) and all that tempest printed (`tempest-SIDE.log`); exits non-zero when a result differs.
 """
 
 import argparse
@@ -89,9 +90,14 @@ class Side:
     """One lab, with or without a gateway before its Neutron."""
 
     through: bool
+    folder: Path = RESULT.parent
     results: dict = field(default_factory=dict)
     seconds: float = 0.0
     counts: object = None
+
+    @property
+    def name(self):
+        return "through" if self.through else "directly"
 
     def __enter__(self):
         self.lab = Lab(gateway="reserved" if self.through else "none")
@@ -150,6 +156,8 @@ class Side:
         trace = self._tempest(*arguments, where=self.workspace)
         found = results_of(trace)
         self.seconds += time.monotonic() - began
+        with (self.folder / f"tempest-{self.name}.log").open("a", encoding="utf-8") as log:
+            log.write(trace)
         if not found:
             print(f"tempest ran nothing for {regex!r}: {trace[-2000:]}", file=sys.stderr)  # noqa: T201  (it is a command)
         return found
@@ -170,13 +178,18 @@ def main(argv=None):
     parser.add_argument("--result", type=Path, default=RESULT)
     wanted = parser.parse_args(argv)
     console = Console()
-    sides = {"directly": Side(through=False), "through the gateway": Side(through=True)}
+    folder = wanted.result.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = {"directly": Side(through=False, folder=folder), "through the gateway": Side(through=True, folder=folder)}
+    for side in sides.values():
+        (folder / f"tempest-{side.name}.log").unlink(missing_ok=True)
     again = {}
     for name, side in sides.items():
         with side:
             for regex in wanted.regex:
                 side.results |= side.run(regex)
             console.print(f"{name}: {_said(side.results)}, {side.seconds:.0f} s")
+            _keep(folder, sides)
             if side.through:
                 differing = differences(sides)
                 again[name] = _alone(side, differing)
@@ -186,7 +199,7 @@ def main(argv=None):
     differing = differences(sides)
     unsteady = []
     if differing:
-        with Side(through=False) as fresh:
+        with Side(through=False, folder=folder) as fresh:
             alone = _alone(fresh, differing)
         unsteady = [name for name in differing if alone.get(name) == again["through the gateway"].get(name)]
     real = [name for name in differing if name not in unsteady]
@@ -200,7 +213,6 @@ def main(argv=None):
         "mismatches": len(real),
         "failed_seeds": [],
     }
-    wanted.result.parent.mkdir(parents=True, exist_ok=True)
     wanted.result.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     console.print_json(json.dumps(outcome))
     return 1 if real or through.counts.unsettled or not outcome["runs"] else 0
@@ -218,6 +230,17 @@ def _alone(side, names):
         # "setUpClass (a.b.Class)" stands for the tests of the class
         found |= side.run("^" + re.escape(DOTTED.search(name)[0]), concurrency=1)
     return found
+
+
+def _keep(folder, sides):
+    """Every test's results so far, and how long each side took (s)."""
+    direct, through = (side.results for side in sides.values())
+    document = {
+        "seconds": {side.name: round(side.seconds) for side in sides.values()},
+        "counts": {side.name: Counter(side.results.values()) for side in sides.values()},
+        "tests": {name: [direct.get(name), through.get(name)] for name in sorted(direct.keys() | through.keys())},
+    }
+    (folder / "tempest-tests.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _said(results):
