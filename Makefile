@@ -12,7 +12,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench chaos-gateway tempest-transparency docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format bench chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -66,6 +66,9 @@ chaos-gateway: setup-cloud
 
 tempest-transparency: setup-cloud .venv-cloud/.tempest
 	$(PY) -m tests.chaos.transparency $(if $(TESTS),'$(TESTS)')
+
+proto: setup
+	$(PY) -m tools.proto
 
 docs: setup
 	$(PY) -m tools.docs
