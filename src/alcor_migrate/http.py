@@ -34,15 +34,33 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class JsonClient:
-    """Talks to one service at `url` with the cloud's token."""
+class _NotReached(CloudUnreachable):
+    """No connection could be had."""
 
-    def __init__(self, service: str, url: str, cloud: Cloud, connections: int = 8) -> None:
+
+class JsonClient:
+    """Talks to one service with the cloud's token, at `url` or at one of several servers of it.
+
+    It stays with a server until that fails: one that takes no connection is passed over for the next at once,
+    for writes too, because nothing was sent; after any other failure only reads are tried again, on the next.
+    """
+
+    def __init__(self, service: str, url: str | list[str], cloud: Cloud, connections: int = 8) -> None:
         self.service = service
-        self.url = url.rstrip("/")
+        self._urls = [one.rstrip("/") for one in ([url] if isinstance(url, str) else url)]
         self._cloud = cloud
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def url(self) -> str:
+        """The server that is asked now."""
+        return self._urls[0]
+
+    def _next_server(self) -> None:
+        if len(self._urls) > 1:
+            self._urls.append(self._urls.pop(0))
+            log.warning("next_server", service=self.service, url=self.url)
 
     async def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> Any:
         """The body of an answer to GET. Raises CloudUnreachable, or CloudRefused for 4xx and 5xx."""
@@ -61,6 +79,7 @@ class JsonClient:
                 if status < _SERVER_ERROR or attempt == _TRIES:
                     raise refused
                 log.warning("read_failed", service=self.service, path=path, attempt=attempt, status=status)
+            self._next_server()
             await asyncio.sleep(pause)
             pause *= 2
         raise AssertionError  # the loop above returns or raises
@@ -83,6 +102,16 @@ class JsonClient:
         return status, decoded
 
     async def _send(self, method: str, path: str, body: Any, params: Iterable[tuple[str, str]]) -> tuple[int, Any]:
+        for _ in self._urls[1:]:
+            try:
+                return await self._send_to_one(method, path, body, params)
+            except _NotReached:
+                self._next_server()
+        return await self._send_to_one(method, path, body, params)
+
+    async def _send_to_one(
+        self, method: str, path: str, body: Any, params: Iterable[tuple[str, str]]
+    ) -> tuple[int, Any]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections),
@@ -100,7 +129,10 @@ class JsonClient:
                 raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
-            raise CloudUnreachable(f"{self.service} does not answer at {self.url}: {reason}") from error
+            # no connection was had, so nothing was sent
+            unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            kind = _NotReached if unsent else CloudUnreachable
+            raise kind(f"{self.service} does not answer at {self.url}: {reason}") from error
         return answer.status, _parsed(raw)
 
     async def close(self) -> None:

@@ -17,20 +17,55 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _several(urls: str | list[str]) -> tuple[str, ...]:
+    return (urls,) if isinstance(urls, str) else tuple(urls)
+
+MAX_CHUNK = 10_000
+"""The most objects in a page."""
+
+
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Neutron that is moved from."""
 
     cloud: str
     """An entry of clouds.yaml with an administrator's credentials; its Keystone serves both sides."""
-    url: str
-    """Neutron's own address: the one in the catalogue is, or becomes, the gateway's."""
+    url: str | list[str]
+    """Neutron's own address, or those of several Neutron servers on one database; the one in the catalogue is, or
+    becomes, the gateway's."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address."""
+        return _several(self.url)
 
 
 class TargetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Alcor that is moved to."""
 
-    url: str
-    """Its address, where it serves its native API and the Neutron API; it trusts the same Keystone."""
+    url: str | list[str]
+    """Its address, where it serves its native API and the Neutron API; it trusts the same Keystone. Or those of
+    several servers on one store; `complete` lets the catalogue point to the first."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address."""
+        return _several(self.url)
+
+
+class HealthChecks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the gateway watches the servers of a side that has several."""
+
+    path: str = "/"
+    """What is asked for, without a token; status 2xx and 3xx are good. `/healthcheck` where Neutron's api-paste.ini
+    has it lets a server be taken out before it is stopped."""
+    interval: float = 2.0
+    """Seconds from one check of a server to the next."""
+    timeout: float = 2.0
+    """Seconds in which it must answer."""
+    fall: int = 3
+    """So many bad checks or broken requests in a row, and it gets no more requests; a refused connection suffices."""
+    rise: int = 2
+    """So many good checks in a row, and it gets requests again."""
 
 
 class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +83,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leads them."""
     metrics_listen: str | None = None
     """Address and port for Prometheus, `host:port`, which reads `/metrics` there; nothing is served without it."""
+    checks: HealthChecks = HealthChecks()
     access_log: float = 0.0
     """The share of requests, 0 to 1, that get a line in the log; those that failed (status 5xx, or cut) always do."""
 
@@ -65,6 +101,19 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Cutover is refused when the last clean verify is older than this many seconds."""
     cutover_attempts: int = 10
     """How often a cutover that could not finish within the hold is tried again."""
+    source_latency: float = 2.0
+    """Copy, verify and sweep wait while the source needs more than this many seconds for one small request, which is
+    sent once a second while they work; 0 is never."""
+    throttle_flag_file: str = ""
+    """They also wait while this file exists."""
+    postpone_flag_file: str = ""
+    """A cutover that is asked for waits while this file exists."""
+    attention_after: float = 60.0
+    """A side that does not answer for this many seconds needs attention."""
+    hooks: str = ""
+    """A directory of executables that are run at transitions; see the page on operating."""
+    hook_timeout: float = 30.0
+    """Seconds after which a hook is ended and counts as failed."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,10 +147,40 @@ def load_settings(path: Path) -> Settings:
         settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
-    for key, url in (("source.url", settings.source.url), ("target.url", settings.target.url)):
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{path}: {key} is {url!r}, which is not an address like http://host:port")
+    _check(path, settings)
+    if not 1 <= settings.engine.page_size <= MAX_CHUNK:
+        raise ConfigError(f"{path}: engine.page_size is {settings.engine.page_size}, not from 1 to {MAX_CHUNK}")
+    if settings.engine.hook_timeout <= 0:
+        raise ConfigError(f"{path}: engine.hook_timeout is {settings.engine.hook_timeout}, it must be above 0")
+    return _from(path.parent, settings)
+
+
+def _from(directory: Path, settings: Settings) -> Settings:
+    """Make the paths absolute; they are relative to the file's directory."""
+    engine = settings.engine
+    return msgspec.structs.replace(
+        settings,
+        state_dir=str((directory / settings.state_dir).resolve()),
+        engine=msgspec.structs.replace(
+            engine,
+            **{
+                name: str((directory / path).resolve())
+                for name in ("throttle_flag_file", "postpone_flag_file", "hooks")
+                if (path := getattr(engine, name))
+            },
+        ),
+    )
+
+
+def _check(path: Path, settings: Settings) -> None:
+    """What the types do not say. Raises ConfigError."""
+    for key, urls in (("source.url", settings.source.urls), ("target.url", settings.target.urls)):
+        if not urls or len(set(urls)) < len(urls):
+            raise ConfigError(f"{path}: {key} has no address, or one of them twice")
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ConfigError(f"{path}: {key} is {url!r}, which is not an address like http://host:port")
     host, _, port = settings.gateway.listen.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(f"{path}: gateway.listen is {settings.gateway.listen!r}, not host:port")
@@ -111,4 +190,3 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"{path}: gateway.workers is {settings.gateway.workers}, it must be at least 1")
     if not 0 <= settings.gateway.access_log <= 1:
         raise ConfigError(f"{path}: gateway.access_log is {settings.gateway.access_log}, not a share from 0 to 1")
-    return msgspec.structs.replace(settings, state_dir=str((path.parent / settings.state_dir).resolve()))

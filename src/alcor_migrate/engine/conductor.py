@@ -26,7 +26,7 @@ from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.state import State, StateStore
 from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
 from alcor_migrate.errors import CloudError, GateClosed, StateError, TargetNotEmpty
-from alcor_migrate.gateway import GatewaySettings, Policy, Route, open_gateway
+from alcor_migrate.gateway import Route, configured, open_gateway
 from alcor_migrate.http import JsonClient
 from alcor_migrate.journal import Journal
 from alcor_migrate.source import NeutronSide
@@ -163,18 +163,8 @@ class Migration:
             self._store.move(interrupted, "alcor-migrate", reason)
 
     async def _open_gateway(self) -> None:
-        options = self.settings.gateway
         self._gateway = open_gateway(
-            GatewaySettings(
-                listen=options.listen,
-                source=self.settings.source.url,
-                target=self.settings.target.url,
-                policy=Policy(options.policy),
-                max_hold=options.max_hold,
-                workers=options.workers,
-                metrics_listen=options.metrics_listen,
-                access_log=options.access_log,
-            ),
+            configured(self.settings),
             self._journal,
             self._cloud.identify,
             _ROUTES.get(self._store.state, Route.CAPTURE),
@@ -375,7 +365,7 @@ class Migration:
             await self._replay.reach(self._journal.position)
             moved = []
             for endpoint in await self._cloud.network_endpoints():
-                await self._cloud.move_endpoint(endpoint["id"], self.settings.target.url)
+                await self._cloud.move_endpoint(endpoint["id"], self.settings.target.urls[0])
                 moved.append(f"{endpoint['interface']} {endpoint['url']}")
             self._store.move(
                 State.COMPLETED, actor, "the operator ended the migration", {"endpoints moved from": moved}

@@ -8,7 +8,7 @@ from alcor_migrate.gateway.face import ApiGateway
 from alcor_migrate.gateway.pool import GatewayPool, open_gateway
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.server import Caller, Gateway
-from alcor_migrate.gateway.settings import GatewaySettings, Policy
+from alcor_migrate.gateway.settings import GatewaySettings, Policy, configured
 from alcor_migrate.gateway.stats import BOUNDS, Stats
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Policy",
     "Route",
     "Stats",
+    "configured",
     "kind_of",
     "open_gateway",
 ]

@@ -26,6 +26,7 @@ from alcor_migrate.gateway.upstream import Lost
 from alcor_migrate.journal import NOT_SENT, Intent, Outcome
 
 if TYPE_CHECKING:
+    from alcor_migrate.gateway.balancer import Balancer
     from alcor_migrate.gateway.proxy import ClientConnection
     from alcor_migrate.gateway.server import Gateway, Ticket
     from alcor_migrate.gateway.upstream import Upstream, UpstreamConnection
@@ -61,7 +62,7 @@ class Answering:
         self._chunked = False
         self._connection: UpstreamConnection | None = None
 
-    def _forwarded(self, upstream: Upstream) -> list[bytes]:
+    def _forwarded(self, server: Upstream) -> list[bytes]:
         """The request's head for the next hop, without framing and without the empty line."""
         request, client = self._request, self._client
         fields = request.fields
@@ -73,7 +74,7 @@ class Answering:
         else:
             lines.append(client.forwarded)
         if not fields.hosts:
-            lines.append(b"Host: %b\r\n" % upstream.name.encode())
+            lines.append(b"Host: %b\r\n" % server.name.encode())
         return lines
 
     def _begin_answer(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
@@ -159,13 +160,14 @@ class Answering:
 class Relay(Answering):
     """A request that is streamed through: reads, and writes while the route is `pass`.
 
-    A read that lost a connection which had been idle is sent once more, on a new one. Writes never are.
+    A read that lost its connection before the answer came is sent again: on a new connection where the old one had
+    been idle before, to another server otherwise, to each once. Writes never are.
     """
 
-    __slots__ = ("_again", "_head", "_over", "_pending", "_request_complete", "_ticket", "_upstream")
+    __slots__ = ("_balancer", "_head", "_over", "_pending", "_request_complete", "_ticket", "_tried")
 
+    _balancer: Balancer
     _head: ResponseHead
-    _upstream: Upstream
 
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
@@ -173,7 +175,7 @@ class Relay(Answering):
         self._pending: list[bytes] = []
         self._request_complete = False
         self._over = False
-        self._again = False
+        self._tried: tuple[Upstream, ...] = ()
 
     # -- the client ------------------------------------------------------------------------------------------
 
@@ -188,9 +190,10 @@ class Relay(Answering):
     def _go(self) -> None:
         if self._over:
             return
-        upstream = self._upstream = self._gateway.upstream
+        balancer = self._balancer = self._gateway.balancer
         if self._kind is Kind.READ:
-            upstream.acquire(self)
+            if not balancer.acquire(self):
+                self.answer_lost(Lost.REFUSED)
             return
         if self._gateway.fenced:
             self._own_answer(*_FENCED, self._gateway.settings.retry_after)
@@ -201,7 +204,8 @@ class Relay(Answering):
         max_idle = None
         if self._kind is Kind.WRITE:
             max_idle = self._gateway.settings.upstream_idle_for_writes
-        upstream.acquire(self, max_idle=max_idle)
+        if not balancer.acquire(self, max_idle=max_idle):
+            self.answer_lost(Lost.REFUSED)
 
     def body(self, payload: bytes) -> None:
         """Sends it on, or keeps it until there is a connection, and takes no more meanwhile."""
@@ -233,8 +237,8 @@ class Relay(Answering):
             self._connection.abandon()
         else:
             # a hold would call _go, which finds that it is over
-            for upstream in self._gateway.upstreams:
-                upstream.withdraw(self)
+            for balancer in self._gateway.balancers:
+                balancer.withdraw(self)
         self._finish()
 
     # -- the upstream ----------------------------------------------------------------------------------------
@@ -242,10 +246,10 @@ class Relay(Answering):
     def connected(self, connection: UpstreamConnection) -> None:
         """Sends the request."""
         if self._over:
-            self._upstream.release(connection)
+            connection.server.release(connection)
             return
         self._connection = connection
-        lines = self._forwarded(self._upstream)
+        lines = self._forwarded(connection.server)
         fields = self._request.fields
         if fields.chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
@@ -284,22 +288,28 @@ class Relay(Answering):
         connection, self._connection = self._connection, None
         if self._status:
             self._client.cut()
-        elif (
-            lost is Lost.BROKEN
-            and connection is not None
-            and connection.used
-            and self._kind is Kind.READ
-            and not self._request.has_body
-            and not self._again
-        ):
-            self._again = True
-            self._gateway.stats.retried_reads_total += 1
-            self._upstream.acquire(self, max_idle=0)
+        elif lost is Lost.BROKEN and connection is not None and self._ask_again(connection):
             return
         else:
             self._lost_answer(lost)
         self._finish()
         self._client.exchange_end()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it is a read of whose answer nothing has come."""
+        return self._kind is Kind.READ and not self._request.has_body and not self._status
+
+    def _ask_again(self, broken: UpstreamConnection) -> bool:
+        if not self.repeatable:
+            return False
+        if not broken.used:
+            # nothing can be said for this server; a connection that had been idle may just have been too old
+            self._tried = (*self._tried, broken.server)
+        if not self._balancer.acquire(self, max_idle=0, tried=self._tried):
+            return False
+        self._gateway.stats.retried_reads_total += 1
+        return True
 
     def _answer_done(self, head: ResponseHead) -> None:
         self._connection = None
@@ -361,11 +371,10 @@ class Recorded(Answering):
         "_request_id",
         "_size",
         "_streaming",
-        "_upstream",
     )
 
     _body: bytes
-    _upstream: Upstream
+    repeatable = False
 
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
@@ -463,10 +472,11 @@ class Recorded(Answering):
                 gateway.missed(error)
         token = self._request.fields.token
         caller = gateway.identified(token) if seq is not None and token else None
-        self._upstream = gateway.upstream_of(ticket.route)
         self._body = body
-        self._upstream.acquire(self, max_idle=gateway.settings.upstream_idle_for_writes)
-        await self._heard
+        if gateway.balancer_of(ticket.route).acquire(self, max_idle=gateway.settings.upstream_idle_for_writes):
+            await self._heard
+        else:
+            self._lost = Lost.REFUSED
         if seq is not None:
             known = caller.result() if caller is not None and caller.done() and not caller.cancelled() else None
             outcome = self._outcome(known.project_id if known else None, known.user_id if known else None)
@@ -555,7 +565,7 @@ class Recorded(Answering):
     def connected(self, connection: UpstreamConnection) -> None:
         """Sends the write, whole."""
         self._connection = connection
-        lines = self._forwarded(self._upstream)
+        lines = self._forwarded(connection.server)
         fields = self._request.fields
         body, self._body = self._body, b""
         if body or fields.length is not None or fields.chunked:

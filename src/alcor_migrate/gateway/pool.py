@@ -52,7 +52,6 @@ from alcor_migrate.gateway.settings import (
     client_context,
     listen_address,
     server_context,
-    upstream_address,
 )
 from alcor_migrate.gateway.stats import Stats, added
 from alcor_migrate.journal import INCOMPLETE, Outcome
@@ -137,9 +136,8 @@ class GatewayPool:
         settings = self.settings
         self._loop = asyncio.get_running_loop()
         server_context(settings)
-        for url in (settings.source, settings.target):
-            if url is not None and upstream_address(url).tls:
-                client_context(settings)
+        if any(address.tls for addresses in settings.sides.values() for address in addresses):
+            client_context(settings)
         self._place = _place(settings.listen)
         host, port = self._place.getsockname()[:2]
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -246,6 +244,8 @@ class GatewayPool:
         self._members.discard(member)
         self._past = added(self._past, member.stats)
         self._past.held_now = 0
+        for server in self._past.servers.values():
+            server.up = server.processes = 0
         if member.open:
             self._spawn(self._settle(set(member.open)))
         self._stir()

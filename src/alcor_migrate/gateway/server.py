@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from alcor_migrate.errors import GatewayError, JournalError, MigrationError
+from alcor_migrate.gateway.balancer import Balancer
 from alcor_migrate.gateway.clock import Clock
 from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
 from alcor_migrate.gateway.hold import Hold
@@ -21,10 +22,8 @@ from alcor_migrate.gateway.settings import (
     client_context,
     listen_address,
     server_context,
-    upstream_address,
 )
 from alcor_migrate.gateway.stats import Stats
-from alcor_migrate.gateway.upstream import Upstream
 from alcor_migrate.journal import INCOMPLETE
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Gateway:
         self._claimed = -1
         self._in_flight: dict[int, int] = {}
         self._drain_waiters: list[asyncio.Future[None]] = []
-        self._upstreams: dict[str, Upstream] = {}
+        self._balancers: dict[str, Balancer] = {}
         self._clients: set[ClientConnection] = set()
         self._all_left = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -102,12 +101,10 @@ class Gateway:
         address = listen_address(settings.listen)
         self.loop = asyncio.get_running_loop()
         self.clock = Clock(settings, self.loop.time())
-        sides = {"source": settings.source, "target": settings.target}
-        for side, url in sides.items():
-            if url is not None:
-                where = upstream_address(url)
-                tls = client_context(settings) if where.tls else None
-                self._upstreams[side] = Upstream(where, settings, self.clock, tls)
+        for side, addresses in settings.sides.items():
+            tls = client_context(settings) if any(address.tls for address in addresses) else None
+            balancer = self._balancers[side] = Balancer(side, addresses, settings, self.clock, tls)
+            self.stats.servers |= balancer.stats
         try:
             self._server = await self.loop.create_server(
                 lambda: ClientConnection(self),
@@ -123,6 +120,8 @@ class Gateway:
             raise GatewayError(msg, "Free the address, or choose another one as `listen`.") from error
         self._ports = [socket.getsockname()[:2] for socket in self._server.sockets]
         self._sweep()
+        for balancer in self._balancers.values():
+            balancer.watch()
         if settings.metrics_listen is not None:
             try:
                 self._metrics = await serve_metrics(settings.metrics_listen, self, self.journal.stats)
@@ -168,8 +167,8 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for client in list(self._clients):
             client.abort()
-        for upstream in self._upstreams.values():
-            await upstream.close()
+        for balancer in self._balancers.values():
+            await balancer.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await server.wait_closed()
@@ -182,8 +181,8 @@ class Gateway:
         self.clock.renew(now)
         for client in [c for c in self._clients if c.deadline < now]:
             client.expire()
-        for upstream in self._upstreams.values():
-            upstream.sweep(now)
+        for balancer in self._balancers.values():
+            balancer.sweep(now)
         self._sweeper = self.loop.call_later(self.clock.interval, self._sweep)
 
     # -- the route -------------------------------------------------------------------------------------------
@@ -281,7 +280,7 @@ class Gateway:
         self.incomplete = False
 
     def _check(self, route: Route) -> None:
-        if route is Route.HOLD or route.side not in self._upstreams:
+        if route is Route.HOLD or route.side not in self._balancers:
             msg = f"there is nothing behind the route {route.value}"
             raise GatewayError(msg, "Give the gateway the address of its target.")
 
@@ -322,18 +321,18 @@ class Gateway:
         return exchange_for(self, client, request)
 
     @property
-    def upstream(self) -> Upstream:
-        """The side that is active now."""
-        return self._upstreams[self._active.side]
+    def balancer(self) -> Balancer:
+        """The servers of the side that is active now."""
+        return self._balancers[self._active.side]
 
     @property
-    def upstreams(self) -> Iterable[Upstream]:
-        """Every side."""
-        return self._upstreams.values()
+    def balancers(self) -> Iterable[Balancer]:
+        """The servers of every side."""
+        return self._balancers.values()
 
-    def upstream_of(self, route: Route) -> Upstream:
-        """The side of a route."""
-        return self._upstreams[route.side]
+    def balancer_of(self, route: Route) -> Balancer:
+        """The servers of a route's side."""
+        return self._balancers[route.side]
 
     def enter(self) -> Ticket:
         """A write is let through."""

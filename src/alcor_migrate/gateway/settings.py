@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import enum
 import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from alcor_migrate.errors import ConfigError
+from alcor_migrate.settings import HealthChecks
+
+if TYPE_CHECKING:
+    from alcor_migrate.settings import Settings
 
 _MIB = 1024 * 1024
 
@@ -26,8 +31,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses, limits (bytes) and patience (seconds) of one gateway."""
 
     listen: str
-    source: str
-    target: str | None = None
+    source: str | list[str]
+    """The address of the source's API server, or those of several."""
+    target: str | list[str] | None = None
+    checks: HealthChecks = HealthChecks()
+    """How the servers of a side with several are watched."""
     policy: Policy = Policy.FAIL_CLOSED
     certificate: str | None = None
     key: str | None = None
@@ -50,6 +58,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """A write only uses a connection that was in use this short a time ago, or a new one: it is never sent twice,
     so it must not meet a connection that the other end is about to close."""
     max_upstream_connections: int = 1024
+    """To one server."""
     intent_patience: float = 5.0
     """How long a write waits for its intent to be durable before the journal counts as stalled for it."""
     outcome_patience: float = 5.0
@@ -74,6 +83,24 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_patience: float = 5.0
     """How long writes of a worker that died count as in flight, before they are recorded as unknown."""
     stop_grace: float = 10.0
+
+    @property
+    def sides(self) -> dict[str, list[Address]]:
+        """The servers of each side that there is. Raises ConfigError."""
+        given = {"source": self.source, "target": self.target}
+        return {
+            side: [upstream_address(url) for url in ((urls,) if isinstance(urls, str) else urls)]
+            for side, urls in given.items()
+            if urls
+        }
+
+
+def configured(settings: Settings) -> GatewaySettings:
+    """What the configuration file says about the gateway; keys of one name mean the same."""
+    options = settings.gateway
+    named = {name: getattr(options, name) for name in options.__struct_fields__}
+    named["policy"] = Policy(options.policy)
+    return GatewaySettings(source=settings.source.url, target=settings.target.url, **named)
 
 
 class Address(msgspec.Struct, frozen=True):

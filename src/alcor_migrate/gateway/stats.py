@@ -13,6 +13,19 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 
 
+class ServerStats(msgspec.Struct, kw_only=True):
+    """One API server, as seen by one process or several."""
+
+    requests: int = 0
+    """Sent to it."""
+    failures: int = 0
+    """Connections that could not be had, and requests without a whole answer."""
+    up: int = 1
+    """Processes that send requests to it."""
+    processes: int = 1
+    """Processes that know it."""
+
+
 class Stats(msgspec.Struct, kw_only=True):
     """What happened since the gateway was made."""
 
@@ -22,6 +35,8 @@ class Stats(msgspec.Struct, kw_only=True):
     """Requests by the time to their whole answer, without the time held; see BOUNDS."""
     latency_total: float = 0.0
     connections: int = 0
+    servers: dict[tuple[str, str], ServerStats] = {}
+    """By side and address."""
     epoch: int = 0
     captured_total: int = 0
     unknown_total: int = 0
@@ -60,6 +75,11 @@ def added(one: Stats, other: Stats) -> Stats:
     total = Stats(counted=dict(one.counted), latency=[a + b for a, b in zip(one.latency, other.latency, strict=True)])
     for key, n in other.counted.items():
         total.counted[key] = total.counted.get(key, 0) + n
+    for stats in (one, other):
+        for server, mine in stats.servers.items():
+            both = total.servers.setdefault(server, ServerStats(up=0, processes=0))
+            for field in mine.__struct_fields__:
+                setattr(both, field, getattr(both, field) + getattr(mine, field))
     for name in _SUMS:
         setattr(total, name, getattr(one, name) + getattr(other, name))
     total.epoch = max(one.epoch, other.epoch)

@@ -1,4 +1,4 @@
-"""Connections to one side: a pool that is kept alive, and the reading of answers.
+"""Connections to one API server: a pool that is kept alive, and the reading of answers.
 
 Decides nothing about routes and repeats nothing by itself: who sent a request is told what became of it.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import deque
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import structlog
 
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, OpenBody, ResponseHead
+from alcor_migrate.gateway.stats import ServerStats
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from alcor_migrate.gateway.clock import Clock
     from alcor_migrate.gateway.settings import Address, GatewaySettings
@@ -38,6 +39,10 @@ class Lost(enum.Enum):
 
 class Sender(Protocol):
     """Who asked. Everything is called from the event loop; nothing after `answer_end` or `answer_lost`."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether another server may be asked instead: a read without a body, with no part of its answer here."""
 
     def connected(self, connection: UpstreamConnection) -> None:
         """A connection is yours: send on it, or release it."""
@@ -74,17 +79,17 @@ class UpstreamConnection(asyncio.Protocol):
         "_head",
         "_scanned",
         "_sender",
-        "_server",
         "_to_head",
         "_transport",
         "deadline",
         "idle_since",
         "request_complete",
+        "server",
         "used",
     )
 
     def __init__(self, server: Upstream) -> None:
-        self._server = server
+        self.server = server
         self._clock = server.clock
         self._transport: asyncio.Transport | None = None
         self._sender: Sender | None = None
@@ -104,6 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, sender: Sender, data: bytes, *, to_head: bool, complete: bool) -> None:
         """Sends a request's head (and body, when complete); the sender hears of the answer."""
         self._sender = sender
+        self.server.stats.requests += 1
         self._to_head = to_head
         self.request_complete = complete
         self.deadline = self._clock.answer
@@ -136,6 +142,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
             self.deadline = self._clock.answer
 
+    @property
+    def usable(self) -> bool:
+        """Whether a request can be sent on it, as far as this end knows."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def move_away(self) -> None:
+        """The server does not answer any more: a request that may be asked elsewhere is given back."""
+        if self._sender is not None and self._head is None and self._sender.repeatable:
+            self._lose(Lost.BROKEN)
+
     def abandon(self) -> None:
         """The sender is no longer interested; the connection is of no more use."""
         self._sender = None
@@ -145,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  (asyncio's)
         self._transport = cast("asyncio.Transport", transport)
-        self._server.made(self)
+        self.server.made(self)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102  (asyncio's)
         sender = self._sender
@@ -161,7 +177,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             payload, rest, done = body.feed(data)
         except BadMessage as bad:
-            log.warning("upstream_answer_malformed", upstream=self._server.name, reason=bad.reason)
+            log.warning("upstream_answer_malformed", upstream=self.server.name, reason=bad.reason)
             self._lose(Lost.MALFORMED)
             return
         if done:
@@ -222,12 +238,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:  # noqa: D102  (asyncio's)
         # it closes now and must not be used any more; the rest is for connection_lost, which follows
-        self._server.forget(self)
+        self.server.forget(self)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102  (asyncio's)
         self._transport = None
-        self._server.gone(self)
+        self.server.gone(self)
         sender = self._sender
         if sender is None:
             return
@@ -256,7 +272,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.used = True
         if reusable and self.request_complete and head is not None and head.keep_alive:
             self.deadline = float("inf")
-            self._server.release(self)
+            self.server.release(self)
         else:
             self._discard()
 
@@ -264,11 +280,14 @@ class UpstreamConnection(asyncio.Protocol):
         sender, self._sender = self._sender, None
         self._discard()
         if sender is not None:
+            if lost is not Lost.BROKEN or not self.used or self._head is not None:
+                # the end of a connection that had been idle says nothing about the server
+                self.server.failed(lost)
             sender.answer_lost(lost)
 
     def _discard(self) -> None:
         self.deadline = float("inf")
-        self._server.forget(self)
+        self.server.forget(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -278,25 +297,51 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends an idle connection."""
-        self._server.forget(self)
+        self.server.forget(self)
         if self._transport is not None:
             self._transport.close()
 
 
-class Upstream:
-    """One side's API server and its connections."""
+class Attempt(NamedTuple):
+    """Somebody who wants a connection."""
 
-    def __init__(self, address: Address, settings: GatewaySettings, clock: Clock, tls: ssl.SSLContext | None) -> None:
+    sender: Sender
+    max_idle: float | None
+    """How long (s) the connection may have been idle; None: as long as it is kept, 0: a new one."""
+    tried: tuple[Upstream, ...]
+    """Servers that need not be asked again."""
+
+
+class Upstream:
+    """One API server and its connections.
+
+    `refused` is told of attempts that found no connection, so that they can go on elsewhere; `failed` of every
+    request or connection that failed, and why.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        settings: GatewaySettings,
+        clock: Clock,
+        tls: ssl.SSLContext | None,
+        *,
+        refused: Callable[[Upstream, Attempt], None],
+        failed: Callable[[Upstream, Lost], None],
+    ) -> None:
         self.address = address
         self.clock = clock
         self.name = address.authority
         self.settings = settings
+        self.stats = ServerStats()
         self.loop = asyncio.get_running_loop()
-        self._tls = tls if address.tls else None
+        self.tls = tls if address.tls else None
+        self._refused = refused
+        self._failed = failed
         self._idle: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
-        self._waiting: deque[Sender] = deque()
+        self._waiting: dict[Sender, Attempt] = {}
         self._empty = asyncio.Event()
 
     @property
@@ -304,33 +349,45 @@ class Upstream:
         """How many connections there are."""
         return len(self._connections)
 
-    def acquire(self, sender: Sender, *, max_idle: float | None = None) -> None:
+    @property
+    def busy(self) -> int:
+        """How many requests it has, or will have as soon as it can be reached."""
+        return len(self._connections) - len(self._idle) + len(self._connecting) + len(self._waiting)
+
+    def acquire(self, sender: Sender, *, max_idle: float | None = None, tried: tuple[Upstream, ...] = ()) -> None:
         """Gives the sender a connection, at once where one is idle for less than `max_idle` (0: a new one)."""
         now = self.clock.now if max_idle is None else self.loop.time()
         youngest = now - (self.settings.upstream_idle if max_idle is None else max_idle)
         # the last one released is the youngest, so when it is too old all are
-        if self._idle and self._idle[-1].idle_since > youngest:
-            sender.connected(self._idle.pop())
-        elif len(self._connections) + len(self._connecting) < self.settings.max_upstream_connections:
-            self._connect(sender)
+        while self._idle and self._idle[-1].idle_since > youngest:
+            connection = self._idle.pop()
+            if connection.usable:
+                sender.connected(connection)
+                return
+        attempt = Attempt(sender, max_idle, tried)
+        if len(self._connections) + len(self._connecting) < self.settings.max_upstream_connections:
+            self._connect(attempt)
         elif self._idle:
             # old ones make room
             self._idle.pop(0).close()
-            self._connect(sender)
+            self._connect(attempt)
         else:
-            self._waiting.append(sender)
+            self._waiting[sender] = attempt
 
     def withdraw(self, sender: Sender) -> None:
         """The sender wants no connection any more."""
-        if sender in self._waiting:
-            self._waiting.remove(sender)
+        self._waiting.pop(sender, None)
 
-    def _connect(self, sender: Sender) -> None:
-        task = self.loop.create_task(self._connected(sender))
+    def _next(self) -> Attempt:
+        """Who has waited longest."""
+        return self._waiting.pop(next(iter(self._waiting)))
+
+    def _connect(self, attempt: Attempt) -> None:
+        task = self.loop.create_task(self._connected(attempt))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connected(self, sender: Sender) -> None:
+    async def _connected(self, attempt: Attempt) -> None:
         address = self.address
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
@@ -338,22 +395,43 @@ class Upstream:
                     lambda: UpstreamConnection(self),
                     address.host,
                     address.port,
-                    ssl=self._tls,
-                    server_hostname=address.host if self._tls else None,
+                    ssl=self.tls,
+                    server_hostname=address.host if self.tls else None,
                 )
+            if not connection.usable:
+                msg = "closed at once"
+                raise ConnectionResetError(msg)
         except (OSError, TimeoutError) as error:
             log.warning("upstream_refused", upstream=self.name, error=str(error) or type(error).__name__)
-            sender.answer_lost(Lost.REFUSED)
+            self.failed(Lost.TIMEOUT if isinstance(error, TimeoutError) else Lost.REFUSED)
+            self._refused(self, attempt)
         except asyncio.CancelledError:
-            sender.answer_lost(Lost.REFUSED)
+            attempt.sender.answer_lost(Lost.REFUSED)
             raise
         else:
-            sender.connected(connection)
+            attempt.sender.connected(connection)
+
+    def failed(self, why: Lost) -> None:
+        """A request or a connection has failed."""
+        self.stats.failures += 1
+        self._failed(self, why)
+
+    def move_away(self) -> None:
+        """It does not answer: who waits for a connection, or for the answer to a read, tries another server."""
+        while self._waiting:
+            self._refused(self, self._next())
+        for connection in list(self._connections):
+            connection.move_away()
+
+    def close_idle(self) -> None:
+        """Keeps no connection for later; those at work go on."""
+        for connection in list(self._idle):
+            connection.close()
 
     def release(self, connection: UpstreamConnection) -> None:
         """The connection is free again."""
         if self._waiting:
-            self._waiting.popleft().connected(connection)
+            self._next().sender.connected(connection)
         else:
             # the clock is behind, so the connection is taken for idle a little longer than it is
             connection.idle_since = self.clock.now
@@ -373,7 +451,7 @@ class Upstream:
         self._connections.discard(connection)
         self.forget(connection)
         if self._waiting:
-            self._connect(self._waiting.popleft())
+            self._connect(self._next())
         if not self._connections:
             self._empty.set()
 

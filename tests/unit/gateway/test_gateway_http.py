@@ -433,7 +433,7 @@ async def test_a_reader_that_leaves_frees_its_upstream(gateway, client, source):
     await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await eventually(lambda: source.seen)
     client.reset()
-    await eventually(lambda: gateway.upstream.open == 0)
+    await eventually(lambda: gateway.balancer.busy == 0)
     await eventually(lambda: gateway.stats.requests)
     assert gateway.stats.requests == {("pass", "GET", 0): 1}
 
