@@ -5,7 +5,8 @@ exact, all or nothing, idempotent by id, and without any side effect, because du
 arrive before the one that it refers to.
 
 A single creation, change or removal goes through the same services as the Neutron API, and what the native API
-may say beyond it (ids, status, times, segmentation ids) is kept as given.
+may say beyond it (ids, status, times, segmentation ids) is kept as given. A resource that the Neutron API does
+not have yet is kept and given back all the same, without any effect of its own.
 
 The native API is the operator's: it needs the role `admin`.
 """
@@ -13,6 +14,7 @@ The native API is the operator's: it needs the role `admin`.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -62,6 +64,9 @@ _LARGE = 256 * 1024
 
 _PAGING = {"render", "limit", "marker", "id"}
 
+_MEMBER = "/project/{project}/{collection}/{id:.+}"
+"""Where Neutron's answers have no id, ours is joined with `/` from the fields that name the object."""
+
 
 class Refused(AlcorError):
     """A native request that is answered with an error."""
@@ -85,10 +90,10 @@ class NativeApi:
         app.router.add_post("/project/{project}/{collection}/bulk", self._guarded(self.bulk_create))
         app.router.add_delete("/project/{project}/{collection}/bulk", self._guarded(self.bulk_delete))
         app.router.add_get("/project/{project}/{collection}", self._guarded(self.list))
-        app.router.add_get("/project/{project}/{collection}/{id}", self._guarded(self.show))
+        app.router.add_get(_MEMBER, self._guarded(self.show))
         app.router.add_post("/project/{project}/{collection}", self._guarded(self.create))
-        app.router.add_put("/project/{project}/{collection}/{id}", self._guarded(self.update))
-        app.router.add_delete("/project/{project}/{collection}/{id}", self._guarded(self.delete))
+        app.router.add_put(_MEMBER, self._guarded(self.update))
+        app.router.add_delete(_MEMBER, self._guarded(self.delete))
 
     async def status(self, _request: web.Request) -> web.Response:
         """Version and what is held; readable without a token, so that watchdogs can."""
@@ -195,7 +200,10 @@ class NativeApi:
                 return False
             if of is FLOATING_IP and found.get("port_id"):
                 raise Refused(406, f"elasticip {object_id} is associated with port {found['port_id']}")
-            SERVICES[of.name].delete(session, found)
+            if of.name in SERVICES:
+                SERVICES[of.name].delete(session, found)
+            else:
+                session.remove(of, object_id)
             return True
 
         there = await self._store.write(deleted)
@@ -204,7 +212,7 @@ class NativeApi:
         return web.Response(status=200) if there else self._missing(of, object_id)
 
     def _missing(self, of: Resource, object_id: str) -> web.Response:
-        status = _MISSING[of.name]
+        status = _MISSING.get(of.name, 404)
         if status == web.HTTPOk.status_code:
             return _json({of.alcor_member: None})
         raise Refused(status, f"{of.alcor_member} {object_id} is not there")
@@ -284,6 +292,8 @@ def _member(body: Any, of: Resource) -> Json:
 
 def _created(session: Session, of: Resource, given: Json) -> Json:
     """A new object: what Neutron lets a creation say goes through the service, the rest is kept as given."""
+    if of.name not in SERVICES:
+        return _as_given(session, of, {"id": str(uuid.uuid4()), **given})
     neutron = to_neutron(of, given)
     made = SERVICES[of.name].create(session, attributes.of_service(of.name, neutron))
     served = {name for name, attribute in attributes.ATTRIBUTES[of.name].items() if attribute.create}
@@ -292,12 +302,20 @@ def _created(session: Session, of: Resource, given: Json) -> Json:
 
 def _updated(session: Session, of: Resource, object_id: str, given: Json) -> Json:
     """A changed object: what Neutron lets an update say goes through the service, the rest as given."""
+    if of.name not in SERVICES:
+        return _as_given(session, of, {**(session.rows.get(of, object_id) or {}), **given, "id": object_id})
     found = session.there(of, object_id)
     neutron = to_neutron(of, {**given, "id": object_id})
     served = {name for name, attribute in attributes.ATTRIBUTES[of.name].items() if attribute.update}
     changes = {n: v for n, v in neutron.items() if n in served and v != found.get(n)}
     changed = SERVICES[of.name].update(session, found, changes)
     return _kept(session, of, changed, given, {n: v for n, v in neutron.items() if n not in served})
+
+
+def _as_given(session: Session, of: Resource, alcor: Json) -> Json:
+    check(of, to_neutron(of, alcor))
+    session.rows.put(of, [alcor])
+    return alcor
 
 
 def _kept(session: Session, of: Resource, neutron: Json, given: Json, beside: Json) -> Json:

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import make_url
 
-from alcor_model.catalogue import EXTENSION, RESOURCES, Resource
+from alcor_model.catalogue import EXTENSION, NETWORK, RESOURCES, Resource
+from alcor_model.fields import Kind
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _field(name: str) -> Callable[[Json], Any]:
     return lambda alcor: alcor.get(name)
 
 
-KEYS: dict[str, dict[str, Callable[[Json], Any]]] = {
+_SERVED: dict[str, dict[str, Callable[[Json], Any]]] = {
     "network": {"name": _field("name")},
     "subnet": {"name": _field("name"), "network_id": _field("network_id")},
     "security_group": {"name": _field("name")},
@@ -77,6 +78,26 @@ KEYS: dict[str, dict[str, Callable[[Json], Any]]] = {
         "router_id": _extension("router_id"),
     },
 }
+"""The columns of the resources that the services look through."""
+
+
+def _keys(of: Resource) -> dict[str, Callable[[Json], Any]]:
+    """The columns of a resource that is only kept: the single objects that it lies below or refers to."""
+    paths = [of.nested.field] if of.nested else []
+    paths += [reference.path for reference in (*of.parents, *of.references)]
+    keys: dict[str, Callable[[Json], Any]] = {}
+    for path in paths:
+        field = of.field(path)
+        if "." in path or path in _EVERYWHERE or (field is not None and list in field.types):
+            continue
+        kept = field is not None and field.kind is not Kind.EXTENSION and field.alcor
+        keys[path] = _field(kept) if kept else _extension(path)
+    return keys
+
+
+_EVERYWHERE = {"id", "project_id"}
+
+KEYS = {of.name: _SERVED.get(of.name) or _keys(of) for of in RESOURCES}
 """Per resource, the columns that can be looked up beside `id` and `project_id`, and their sources."""
 
 
@@ -112,16 +133,23 @@ MEMBERSHIPS = sa.Table(
 )
 """Which port is in which security group."""
 
-SEGMENTS = sa.Table(
-    "segments",
+PLACES = sa.Table(
+    "places",
     metadata,
     sa.Column("network_id", _ID, nullable=False, index=True),
     sa.Column("network_type", sa.String(32)),
     sa.Column("physical_network", sa.String(64)),
     sa.Column("segmentation_id", sa.BigInteger),
-    sa.Index("ix_segments_place", "network_type", "physical_network", "segmentation_id"),
+    sa.Index("ix_places_place", "network_type", "physical_network", "segmentation_id"),
 )
 """Which network uses which segmentation id."""
+
+_VERSION = 2
+"""Of the tables. 1 had no table `schema`, kept the seven resources that are served, and called `places` `segments`,
+which is a resource's name now."""
+
+SCHEMA = sa.Table("schema", metadata, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
+"""One row: how the tables of this database are laid out."""
 
 
 class Rows:
@@ -251,14 +279,14 @@ class Rows:
         self, network_type: str, physical_network: str | None, segmentation_id: int | None
     ) -> str | None:
         """The network that uses a segmentation id (None: that uses the physical network untagged)."""
-        query = sa.select(SEGMENTS.c.network_id).where(
-            SEGMENTS.c.network_type == network_type,
-            SEGMENTS.c.physical_network.is_(None)
+        query = sa.select(PLACES.c.network_id).where(
+            PLACES.c.network_type == network_type,
+            PLACES.c.physical_network.is_(None)
             if physical_network is None
-            else SEGMENTS.c.physical_network == physical_network,
-            SEGMENTS.c.segmentation_id.is_(None)
+            else PLACES.c.physical_network == physical_network,
+            PLACES.c.segmentation_id.is_(None)
             if segmentation_id is None
-            else SEGMENTS.c.segmentation_id == segmentation_id,
+            else PLACES.c.segmentation_id == segmentation_id,
         )
         row = self._connection.execute(query.limit(1)).first()
         return None if row is None else row[0]
@@ -306,7 +334,7 @@ class Rows:
         return removed
 
 
-_INDEXES = {"port": (ADDRESSES, MEMBERSHIPS), "network": (SEGMENTS,)}
+_INDEXES = {"port": (ADDRESSES, MEMBERSHIPS), "network": (PLACES,)}
 
 
 def _belonging(table: sa.Table, project_id: str) -> sa.CompoundSelect[Any]:
@@ -338,11 +366,11 @@ def _index_rows(of: Resource, objects: Iterable[Json]) -> list[tuple[sa.Table, l
             )
         return [(ADDRESSES, addresses), (MEMBERSHIPS, memberships)]
     if of.name == "network":
-        return [(SEGMENTS, [row for network in objects for row in _segments(network)])]
+        return [(PLACES, [row for network in objects for row in _places(network)])]
     return []
 
 
-def _segments(network: Json) -> list[Json]:
+def _places(network: Json) -> list[Json]:
     places = network.get("segments") or ([network] if network.get("provider:network_type") is not None else [])
     return [
         {
@@ -369,7 +397,7 @@ class Store:
     def __init__(self, url: str, *, readers: int = 4) -> None:
         try:
             self._engine = _engine(url)
-            metadata.create_all(self._engine)
+            _prepare(self._engine)
         except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
             raise StoreError(
                 f"the database {make_url_safe(url)} cannot be opened: {_cause(error)}",
@@ -469,6 +497,38 @@ def make_url_safe(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except sa.exc.SQLAlchemyError:
         return "(not a database URL)"
+
+
+def _prepare(engine: sa.Engine) -> None:
+    """Make the tables, or bring those of an older controller to what is declared here.
+
+    Raises StoreError for a database that a newer controller has written.
+    """
+    found = set(sa.inspect(engine).get_table_names())
+    with engine.begin() as connection:
+        version = _VERSION
+        if SCHEMA.name in found:
+            version = connection.execute(sa.select(SCHEMA.c.version)).scalar_one_or_none() or _VERSION
+        elif TABLES[NETWORK.name].name in found:
+            version = 1
+        if version > _VERSION:
+            raise StoreError(
+                f"the database was written by a newer controller (its tables are of version {version}, "
+                f"this one knows {_VERSION})",
+                "Start the controller that wrote it, or give this one a database of its own.",
+            )
+        if version == 1:
+            connection.execute(sa.text("DROP TABLE segments"))
+        metadata.create_all(connection)
+        if version == 1:
+            _index_networks(Rows(connection))
+        connection.execute(SCHEMA.delete())
+        connection.execute(SCHEMA.insert(), [{"version": _VERSION}])
+
+
+def _index_networks(rows: Rows) -> None:
+    for network in rows.find(NETWORK):
+        rows.put(NETWORK, [network])
 
 
 def _cause(error: BaseException) -> str:

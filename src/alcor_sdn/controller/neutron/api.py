@@ -45,7 +45,9 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 _PREFIX = "/v2.0/"
-_BY_COLLECTION = {of.collection: of for of in RESOURCES}
+_SERVED = tuple(of for of in RESOURCES if of.name in SERVICES)
+"""The resources that this API has; the store keeps more."""
+_BY_COLLECTION = {of.collection: of for of in _SERVED}
 _MAX_TAGS, _LONGEST_TAG = 50, 255
 
 
@@ -399,7 +401,7 @@ def _reach_parents(session: Session, of: Resource, given: Json) -> None:
 
 
 def _used(rows: Rows, project: str) -> dict[str, int]:
-    return {of.name: rows.count(of, project) for of in RESOURCES}
+    return {of.name: rows.count(of, project) for of in _SERVED}
 
 
 async def _body(call: _Call) -> Any:
