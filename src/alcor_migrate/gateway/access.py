@@ -6,13 +6,16 @@ import re
 
 # The collections of the Neutron API v2.0 and its extensions (api-ref), as they stand in a path. Only these become
 # labels: a client must not be able to make up new ones.
-COLLECTIONS = frozenset(
-    b"""address-groups address-scopes agents auto-allocated-topology availability_zones bgp-peers bgp-speakers
-    bgpvpn default-security-group-rules extensions flavors floatingip_pools floatingips fwaas local_ips
-    log metering ndp_proxies network-ip-availabilities network_segment_ranges networks ports qos quotas
+COLLECTIONS = {
+    name: name.decode()
+    for name in b"""
+    address-groups address-scopes agents auto-allocated-topology availability_zones bgp-peers bgp-speakers
+    bgpvpn default-security-group-rules extensions flavors floatingip_pools floatingips fwaas local_ips log
+    metering ndp_proxies network-ip-availabilities network_segment_ranges networks ports qos quotas
     rbac-policies routers security-group-rules security-groups segments service-providers service_profiles sfc
-    subnetpools subnets taas trunks vpn""".split()
-)
+    subnetpools subnets taas trunks vpn
+    """.split()
+}
 _FIRST = re.compile(rb"/v2\.0/([a-z_-]+)")
 _SECRET = re.compile(
     r"((?:^|[?&])[^=&]*(?:token|pass|secret|key|auth|credential|signature)[^=&]*=)[^&]*", re.IGNORECASE
@@ -22,7 +25,7 @@ _SECRET = re.compile(
 def resource_of(target: bytes) -> str:
     """The collection that a request is about, or `other`."""
     found = _FIRST.match(target)
-    return found[1].decode() if found is not None and found[1] in COLLECTIONS else "other"
+    return COLLECTIONS.get(found[1], "other") if found is not None else "other"
 
 
 def without_secrets(target: bytes) -> str:

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 import uuid
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,8 +37,8 @@ log = structlog.get_logger(__name__)
 _FENCED = 503, "the gateway cannot let writes through now; nothing was changed"
 
 
-class Answering:
-    """How an answer gets to the client; the part that both kinds of exchange share."""
+class Exchange(ABC):
+    """One request on its way: what its client's connection calls, and how its answer gets there."""
 
     __slots__ = (
         "_chunked",
@@ -62,6 +63,22 @@ class Answering:
         self._chunked = False
         self._connection: UpstreamConnection | None = None
 
+    @abstractmethod
+    def start(self, *, complete: bool) -> None:
+        """The head was read, and with it all of the request when it is complete."""
+
+    @abstractmethod
+    def body(self, payload: bytes) -> None:
+        """Some of the request's body. May raise BadMessage."""
+
+    @abstractmethod
+    def body_end(self, trailers: bytes) -> None:
+        """The request is complete."""
+
+    @abstractmethod
+    def client_gone(self) -> None:
+        """Nobody waits for the answer any more."""
+
     def _forwarded(self, server: Upstream) -> list[bytes]:
         """The request's head for the next hop, without framing and without the empty line."""
         request, client = self._request, self._client
@@ -79,15 +96,7 @@ class Answering:
 
     def _begin_answer(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
         self._status = head.status
-        lines, self._chunked = self._client.answer_head(self._request, head)
-        if not self._chunked:
-            lines.append(payload)
-        else:
-            if payload:
-                lines.append(http1.chunk(payload))
-            if complete:
-                lines.append(http1.last_chunk())
-        self._client.write(b"".join(lines))
+        self._chunked = self._client.begin_answer(self._request, head, payload, complete=complete)
 
     def _more_answer(self, payload: bytes) -> None:
         self._client.write(http1.chunk(payload) if self._chunked else payload)
@@ -157,7 +166,7 @@ class Answering:
         self._client.resume_reading()
 
 
-class Relay(Answering):
+class Relay(Exchange):
     """A request that is streamed through: reads, and writes while the route is `pass`.
 
     A read that lost its connection before the answer came is sent again: on a new connection where the old one had
@@ -356,7 +365,7 @@ class Relay(Answering):
             self._gateway.leave(ticket)
 
 
-class Recorded(Answering):
+class Recorded(Exchange):
     """A write that goes through the journal: read whole, held if need be, recorded, sent once, recorded, answered."""
 
     __slots__ = (
@@ -642,7 +651,7 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Relay | Recorded:
+def exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:
     """Decides how a request is served under the route of this moment."""
     kind = kind_of(request.method, request.target)
     if kind is Kind.WRITE and gateway.route is not Route.PASS:

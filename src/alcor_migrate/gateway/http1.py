@@ -14,8 +14,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?+)\r\n")
@@ -55,6 +53,26 @@ _HOP_BY_HOP: Final = frozenset(
 _REWRITTEN: Final = frozenset(
     {b"content-length", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
 )
+_NOT_FORWARDED: Final = _HOP_BY_HOP | _REWRITTEN
+_UNDERSTOOD: Final = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"content_length",
+        b"expect",
+        b"host",
+        b"transfer-encoding",
+        b"transfer_encoding",
+        b"x-auth-token",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-openstack-request-id",
+    }
+)
+# of the Connection field: they name no other field, or one that has to stay
+_PLAIN_OPTIONS: Final = frozenset({b"close", b"host", b"keep-alive"})
+_NONE: Final[list[bytes]] = []
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"host", b"x-auth-token", b"content-encoding"}
 _REMEMBERED_BYTES = 2048
@@ -71,34 +89,53 @@ class BadMessage(Exception):
         self.status = status
 
 
-class Fields(msgspec.Struct, frozen=True):
-    """What the gateway needs to know of a request's fields.
+class Fields:
+    """What the gateway needs to know of a request's fields. It is shared between requests: change nothing.
 
     `forward` are the lines that go on as they are, with X-Forwarded-Host behind them.
     """
 
-    forward: bytes
-    length: int | None = None
-    chunked: bool = False
-    expects_continue: bool = False
-    keep_alive: bool = False
-    """The client asks for it."""
-    close: bool = False
-    hosts: int = 0
-    token: str = ""
-    request_id: str = ""
-    has_request_id: bool = False
-    forwarded_for: bytes = b""
-    forwarded_proto: bytes = b""
+    __slots__ = (
+        "chunked",
+        "close",
+        "expects_continue",
+        "forward",
+        "forwarded_for",
+        "forwarded_proto",
+        "has_request_id",
+        "hosts",
+        "keep_alive",
+        "length",
+        "request_id",
+        "token",
+    )
+
+    def __init__(self, forward: bytes, length: int | None, *, chunked: bool) -> None:
+        self.forward = forward
+        self.length = length
+        self.chunked = chunked
+        self.expects_continue = False
+        self.keep_alive = False
+        """The client asks for it."""
+        self.close = False
+        self.hosts = 0
+        self.token = ""
+        self.request_id = ""
+        self.has_request_id = False
+        self.forwarded_for = b""
+        self.forwarded_proto = b""
 
 
-class RequestHead(msgspec.Struct, frozen=True):
+class RequestHead:
     """The head of a request. `target` is path and query as the client sent them."""
 
-    method: bytes
-    target: bytes
-    minor: int
-    fields: Fields
+    __slots__ = ("fields", "method", "minor", "target")
+
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: Fields) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.fields = fields
 
     @property
     def keep_alive(self) -> bool:
@@ -111,18 +148,25 @@ class RequestHead(msgspec.Struct, frozen=True):
         return self.fields.chunked or bool(self.fields.length)
 
 
-class ResponseHead(msgspec.Struct, frozen=True):
+class ResponseHead:
     """The head of an answer. `line` is status and reason; `forward` are the lines that go on.
 
-    `length` None and not `chunked` means that the body ends with the connection.
+    `length` None and not `chunked` means that the body ends with the connection. `whole` is the whole answer with its
+    body as it was received, where all of it came at once and goes on unchanged while the client's connection stays.
     """
 
-    status: int
-    line: bytes
-    forward: bytes
-    length: int | None
-    chunked: bool
-    keep_alive: bool
+    __slots__ = ("chunked", "forward", "keep_alive", "length", "line", "status", "whole")
+
+    def __init__(
+        self, status: int, line: bytes, forward: bytes, length: int | None, *, chunked: bool, keep_alive: bool
+    ) -> None:
+        self.status = status
+        self.line = line
+        self.forward = forward
+        self.length = length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self.whole = b""
 
 
 def find_head(data: bytes, scanned: int) -> int:
@@ -188,39 +232,40 @@ def request_fields(block: bytes) -> Fields:
         msg = "a header field is malformed"
         raise BadMessage(msg)
     known: dict[bytes, list[bytes]] = {}
-    kept: list[tuple[bytes, bytes]] = []
-    for match in _FIELD.finditer(block):
-        name = match[1].lower()
-        known.setdefault(name, []).append(match[2].rstrip(b"\t "))
-        if name not in _HOP_BY_HOP and name not in _REWRITTEN:
-            kept.append((name, match[0]))
+    kept: list[bytes] = []
+    for line in block.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in _UNDERSTOOD:
+            known.setdefault(name, []).append(value.strip(b"\t "))
+        if name not in _NOT_FORWARDED:
+            kept.append(line)
     length, chunked = _request_framing(known)
-    options = _options(known.get(b"connection", ()))
-    dropped = options - {b"host"}
-    hosts = known.get(b"host", [])
+    options = _options(known.get(b"connection", _NONE))
+    hosts = known.get(b"host", _NONE)
     if hosts and not _HOST.fullmatch(hosts[0]):
         msg = "the Host field is malformed"
         raise BadMessage(msg)
-    ids = known.get(b"x-openstack-request-id", [])
     # what a proxy before us has said is nearer to the client
     forwarded_host = b", ".join(known.get(b"x-forwarded-host", hosts))
-    lines = [line for name, line in kept if name not in dropped]
-    if forwarded_host:
-        lines.append(b"X-Forwarded-Host: %b\r\n" % forwarded_host)
-    return Fields(
-        forward=b"".join(lines),
-        length=length,
-        chunked=chunked,
-        expects_continue=_expects(known),
-        keep_alive=b"keep-alive" in options,
-        close=b"close" in options,
-        hosts=len(hosts),
-        token=known.get(b"x-auth-token", [b""])[0].decode("latin-1"),
-        request_id=ids[0].decode().lower() if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]) else "",
-        has_request_id=bool(ids),
-        forwarded_for=b", ".join(known.get(b"x-forwarded-for", ())),
-        forwarded_proto=b", ".join(known.get(b"x-forwarded-proto", ())),
-    )
+    # behind the last line's end is an empty piece
+    kept[-1:] = [b"X-Forwarded-Host: " + forwarded_host, b""] if forwarded_host else [b""]
+    if named := options - _PLAIN_OPTIONS:
+        kept = [line for line in kept if line.partition(b":")[0].lower() not in named]
+    fields = Fields(b"\r\n".join(kept), length, chunked=chunked)
+    fields.expects_continue = _expects(known)
+    fields.keep_alive = b"keep-alive" in options
+    fields.close = b"close" in options
+    fields.hosts = len(hosts)
+    if tokens := known.get(b"x-auth-token"):
+        fields.token = tokens[0].decode("latin-1")
+    if ids := known.get(b"x-openstack-request-id"):
+        fields.has_request_id = True
+        if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]):
+            fields.request_id = ids[0].decode().lower()
+    fields.forwarded_for = b", ".join(known.get(b"x-forwarded-for", _NONE))
+    fields.forwarded_proto = b", ".join(known.get(b"x-forwarded-proto", _NONE))
+    return fields
 
 
 _remembered = functools.lru_cache(maxsize=1024)(request_fields)
@@ -259,7 +304,7 @@ def _expects(known: dict[bytes, list[bytes]]) -> bool:
     return True
 
 
-def _options(values: list[bytes] | tuple[()]) -> frozenset[bytes]:
+def _options(values: list[bytes]) -> frozenset[bytes]:
     return frozenset(
         option for value in values for part in value.split(b",") if (option := part.strip(b"\t ").lower())
     )
@@ -274,7 +319,11 @@ def plain_response_head(data: bytes) -> tuple[ResponseHead, int] | None:
     if match is None:
         return None
     line, status, forward, length = match.groups()
-    return ResponseHead(int(status), line, forward, int(length), chunked=False, keep_alive=True), match.end()
+    head = ResponseHead(int(status), line, forward, int(length), chunked=False, keep_alive=True)
+    end = match.end()
+    if len(data) == end + int(length):
+        head.whole = data
+    return head, end
 
 
 def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
@@ -312,7 +361,8 @@ def parse_response_head(data: bytes, *, to_head: bool = False) -> ResponseHead:
     keep_alive = b"close" not in options and (minor == b"1" or b"keep-alive" in options)
     # both kinds of framing: RFC 9112 §6.3 lets the coding win, and the connection is not trusted any further
     keep_alive = keep_alive and not (lengths and codings)
-    return ResponseHead(status, line, forward, length, bool(codings) and length is None, keep_alive)
+    chunked = bool(codings) and length is None
+    return ResponseHead(status, line, forward, length, chunked=chunked, keep_alive=keep_alive)
 
 
 def request_id_of(head: ResponseHead) -> str:

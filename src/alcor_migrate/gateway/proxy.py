@@ -6,43 +6,23 @@ Requests of a connection are answered one after the other; what is pipelined wai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.clock import NEVER
+from alcor_migrate.gateway.exchange import exchange_for
 from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, RequestHead, ResponseHead
 
 if TYPE_CHECKING:
+    from alcor_migrate.gateway.exchange import Exchange
     from alcor_migrate.gateway.server import Gateway
 
 log = structlog.get_logger(__name__)
 
 _PIPELINED_BYTES = 64 * 1024
 _LINGER_SECONDS = 2.0
-
-
-class Exchange(Protocol):
-    """One request on its way. The client's connection calls these."""
-
-    def start(self, *, complete: bool) -> None:
-        """The head was read, and with it all of the request when it is complete."""
-
-    def body(self, payload: bytes) -> None:
-        """Some of the request's body. May raise BadMessage."""
-
-    def body_end(self, trailers: bytes) -> None:
-        """The request is complete."""
-
-    def client_gone(self) -> None:
-        """Nobody waits for the answer any more."""
-
-    def client_full(self) -> None:
-        """The client is slow to take the answer."""
-
-    def client_drained(self) -> None:
-        """It takes again."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -186,7 +166,7 @@ class ClientConnection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         self._answer_begun = False
         fields = head.fields
-        exchange = self._exchange = self._gateway.begin(self, head)
+        exchange = self._exchange = exchange_for(self._gateway, self, head)
         if fields.chunked or fields.length:
             self._body = ChunkedBody() if fields.chunked else FixedBody(fields.length or 0)
             self.deadline = self._clock.body
@@ -238,13 +218,16 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def answer_head(self, request: RequestHead, head: ResponseHead) -> tuple[list[bytes], bool]:
-        """The head as this client gets it, and whether the body has to be chunked for it."""
+    def begin_answer(self, request: RequestHead, head: ResponseHead, payload: bytes, *, complete: bool) -> bool:
+        """Sends the head, as this client gets it, and what there is of the body; whether that is chunked for it."""
         self._answer_begun = True
-        lines = [b"HTTP/1.1 ", head.line, b"\r\n", head.forward]
         if self._body is not None:
             # the rest of the request is of no interest to who has answered already
             self._keep_alive = False
+        if head.whole and self._keep_alive and request.minor:
+            self.write(head.whole)
+            return False
+        lines = [b"HTTP/1.1 ", head.line, b"\r\n", head.forward]
         chunked = head.length is None and request.minor == 1
         if chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
@@ -255,7 +238,15 @@ class ClientConnection(asyncio.Protocol):
         elif not request.minor:
             lines.append(b"Connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        return lines, chunked
+        if not chunked:
+            lines.append(payload)
+        else:
+            if payload:
+                lines.append(http1.chunk(payload))
+            if complete:
+                lines.append(http1.last_chunk())
+        self.write(b"".join(lines))
+        return chunked
 
     def own_answer(self, request: RequestHead, status: int, reason: str, retry_after: int | None = None) -> None:
         """Answers in the gateway's own name."""

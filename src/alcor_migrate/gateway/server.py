@@ -12,7 +12,6 @@ import structlog
 from alcor_migrate.errors import GatewayError, JournalError, MigrationError
 from alcor_migrate.gateway.balancer import Balancer
 from alcor_migrate.gateway.clock import Clock
-from alcor_migrate.gateway.exchange import Recorded, Relay, exchange_for
 from alcor_migrate.gateway.hold import Hold
 from alcor_migrate.gateway.metrics import close_server, serve_metrics
 from alcor_migrate.gateway.proxy import ClientConnection
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from alcor_migrate.gateway.face import Recorder
-    from alcor_migrate.gateway.http1 import RequestHead
 
 log = structlog.get_logger(__name__)
 
@@ -315,10 +313,6 @@ class Gateway:
             self._end_hold(self._active)
 
     # -- for the connections ---------------------------------------------------------------------------------
-
-    def begin(self, client: ClientConnection, request: RequestHead) -> Relay | Recorded:
-        """The way of one request."""
-        return exchange_for(self, client, request)
 
     @property
     def balancer(self) -> Balancer:
