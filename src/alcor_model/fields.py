@@ -30,7 +30,7 @@ class Kind(Enum):
     EXTENSION = "extension"
     """Alcor has no place for it: kept whole in the namespaced extension."""
     DERIVED = "derived"
-    """Computed from other objects by whoever answers; never stored, never compared."""
+    """Computed from other objects, or told otherwise, by whoever answers; never stored, never compared."""
 
 
 class Shape(Enum):
@@ -42,7 +42,10 @@ class Shape(Enum):
     ADDRESS = "address"
     """One IP address or CIDR."""
     ADDRESS_SET = "address set"
+    """A list of addresses or CIDRs, or of objects with `ip_address` and `mac_address`; its order means nothing."""
     MAC = "mac"
+    TIME = "time"
+    """A moment: `2026-11-22T20:30:00Z`, `2026-11-22 20:30:00` and the like, in UTC."""
 
 
 class Target(Enum):
@@ -57,7 +60,7 @@ class Target(Enum):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a resource.
 
-    `reason` says why a field is derived, and so not compared, or who computes it.
+    `reason` says why a field is derived or not compared, or who computes it, or what upstream does to it.
     `forward` and `backward` are inverse functions, and only a CONVERTED field has them.
     """
 
@@ -70,6 +73,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     computed: bool = False
     """Neutron fills it in by itself, so nobody can give it on the way back."""
     reason: str = ""
+    secret: bool = False
+    """A password or key: carried and compared, never shown."""
     upstream: bool = True
     """Whether upstream Alcor really keeps what its model names; where it does not, the field is a gap there."""
     forward: Callable[[Any], Any] | None = None
@@ -122,6 +127,7 @@ def extension(name: str, types: tuple[type, ...] = (), shape: Shape = Shape.PLAI
     """A field that Alcor has no place for.
 
     Undeclared fields go the same way; declaring one gives it a type, a shape and a line in the documentation.
+    In a resource that Alcor has no place for at all, the fields are `same`: the whole resource is an extension.
     """
     return Field(neutron=name, kind=Kind.EXTENSION, types=types, shape=shape)
 
@@ -131,6 +137,16 @@ def derived(name: str, reason: str) -> Field:
     return Field(neutron=name, kind=Kind.DERIVED, compared=False, reason=reason)
 
 
-def computed(field: Field, reason: str = "") -> Field:
-    """The same field, marked as one that Neutron fills in by itself, for a reason."""
-    return msgspec.structs.replace(field, computed=True, reason=reason or field.reason)
+def computed(field: Field, reason: str) -> Field:
+    """The same field, marked as one that Neutron fills in by itself, and from what."""
+    return msgspec.structs.replace(field, computed=True, reason=reason)
+
+
+def volatile(field: Field, reason: str) -> Field:
+    """The same field, marked as one that changes by itself: it is carried, and never compared."""
+    return msgspec.structs.replace(field, computed=True, compared=False, reason=reason)
+
+
+def secret(field: Field) -> Field:
+    """The same field, marked as one whose value is never shown in a log, a report or a difference."""
+    return msgspec.structs.replace(field, secret=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,10 +16,25 @@ EXTENSION = "neutron:attributes"
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A field (dotted; a list is walked) that holds the id of another resource."""
+    """A field (dotted; a list is walked) that holds the id of another resource.
+
+    With `when` it does only for objects in which that field has one of those values: what an RBAC policy's
+    `object_id` names is said by its `object_type`.
+    """
 
     path: str
     resource: str
+    when: tuple[str, tuple[str, ...]] | None = None
+
+    def ids(self, neutron: Json) -> list[str]:
+        """The ids that an object in Neutron's form names here; unset ones and other types are left out."""
+        if self.when is not None and neutron.get(self.when[0]) not in self.when[1]:
+            return []
+        found: list[Any] = [neutron]
+        for step in self.path.split("."):
+            values = [item.get(step) for item in found if isinstance(item, dict)]
+            found = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
+        return [value for value in found if isinstance(value, str) and value]
 
 
 class Nested(msgspec.Struct, frozen=True):
@@ -46,7 +61,7 @@ class AlcorField(msgspec.Struct, frozen=True):
     """How it is filled in, or why it is left out."""
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True):
+class Resource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """How one resource is called in both APIs, and how its fields map."""
 
     name: str
@@ -79,7 +94,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = True
     """Whether it can be listed at all without writing."""
     upstream: bool = True
-    """Whether upstream Alcor has a place for it; what has none is a gap there."""
+    """Whether upstream Alcor has a place for it; what has none is a gap there, and the bundled Alcor keeps it as it
+    is, under Neutron's own names."""
     alcor_only: tuple[AlcorField, ...] = ()
     """Fields of Alcor's form without a counterpart in Neutron's."""
     constants: Callable[[Json], Json] | None = None
@@ -92,3 +108,41 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     def fits(self, field: Field, target: Target) -> bool:
         """Whether a target keeps a field: the bundled Alcor keeps all, upstream only what its own model names."""
         return target is Target.BUNDLED or (self.upstream and bool(field.alcor) and field.upstream)
+
+
+def bundled_only(
+    name: str,
+    collection: str,
+    plural: str,
+    fields: tuple[Field, ...],
+    *,
+    alias: str,
+    alcor_collection: str = "",
+    references: tuple[Reference, ...] = (),
+    parents: tuple[Reference, ...] = (),
+    nested: Nested | None = None,
+    identity: tuple[str, ...] = ("id",),
+    observed: bool = False,
+    listed: bool = True,
+) -> Resource:
+    """A resource that Alcor's model has no place for: the bundled Alcor keeps it under Neutron's own names.
+
+    Its collection in Alcor's native API is Neutron's, with `-` for `/` and `_`.
+    """
+    return Resource(
+        name=name,
+        collection=collection,
+        plural=plural,
+        alcor_collection=alcor_collection or collection.replace("/", "-").replace("_", "-"),
+        alcor_member=name,
+        alcor_plural=plural,
+        fields=fields,
+        alias=alias,
+        references=references,
+        parents=parents,
+        nested=nested,
+        identity=identity,
+        observed=observed,
+        listed=listed,
+        upstream=False,
+    )
