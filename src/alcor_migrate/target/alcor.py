@@ -53,34 +53,37 @@ class AlcorSide:
         return await self.find(of, "id", ids)
 
     async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
-        """The objects whose field (of Neutron's form) has one of these values."""
-        declared = of.field(field)
-        name = declared.alcor if declared and declared.alcor else field
+        """The objects whose field (of Neutron's form) has one of these values; the controller must look it up."""
         path = await self._path(of)
         wanted = list(values)
         found: dict[str, Json] = {}
         for start in range(0, len(wanted), _VALUES_PER_READ):
             some = wanted[start : start + _VALUES_PER_READ]
-            found.update({o["id"]: o for o in await self._page(of, path, [(name, value) for value in some])})
+            found.update({o["id"]: o for o in await self._page(of, path, [(field, value) for value in some])})
         return found
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Delete what is gone, then batch-create what is there, each in dependency order."""
         rejected: list[Rejection] = []
+        gone: dict[str, list[str]] = {}
+        there: dict[str, list[Json]] = {}
+        for change in changes:
+            if change.new is None:
+                if change.old is not None:
+                    gone.setdefault(change.of.name, []).append(change.id)
+                continue
+            try:
+                there.setdefault(change.of.name, []).append(to_alcor(change.of, change.new))
+            except MalformedObject as error:
+                rejected.append(Rejection(change.key, error.message))
         for of in delete_order():
-            gone = [c.id for c in changes if c.of is of and c.new is None and c.old is not None]
-            for start in range(0, len(gone), _OBJECTS_PER_BATCH):
-                await self._delete(of, gone[start : start + _OBJECTS_PER_BATCH])
+            ids = gone.get(of.name, [])
+            for start in range(0, len(ids), _OBJECTS_PER_BATCH):
+                await self._delete(of, ids[start : start + _OBJECTS_PER_BATCH])
         for of in load_order():
-            there: list[Json] = []
-            for change in changes:
-                if change.of is of and change.new is not None:
-                    try:
-                        there.append(to_alcor(of, change.new))
-                    except MalformedObject as error:
-                        rejected.append(Rejection(change.key, error.message))
-            for start in range(0, len(there), _OBJECTS_PER_BATCH):
-                rejected += await self._create(of, there[start : start + _OBJECTS_PER_BATCH])
+            objects = there.get(of.name, [])
+            for start in range(0, len(objects), _OBJECTS_PER_BATCH):
+                rejected += await self._create(of, objects[start : start + _OBJECTS_PER_BATCH])
         return rejected
 
     async def counts(self) -> dict[str, int]:
