@@ -5,6 +5,7 @@
 #   make bench   benchmarks, printed as a table
 #   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
 #   make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
+#   make compile  the gateway's hot path as machine code, where there is a C compiler; demo, test and bench do it too
 #   make docs    the reference pages that are made from the code
 # Each installs what it needs first, under this folder (Debian packages only when run as root).
 
@@ -12,7 +13,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format compile bench bench-gateway chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,11 +36,15 @@ setup: .venv/.ready
 setup-cloud: .venv/.ready .venv-cloud/.ready
 	@$(PY) -m lab.packages
 
-demo: setup-cloud
+compile: setup
+	@$(PY) -m tools.compile
+
+demo: setup-cloud compile
 	$(PY) -m lab.demo $(if $(KEEP),--keep) $(if $(PORTS),--ports $(PORTS)) $(if $(SEED),--seed $(SEED))
 
-test: setup-cloud
+test: setup-cloud compile
 	$(PY) -m pytest tests
+	ALCOR_MIGRATE_COMPILED=off $(PY) -m pytest -q tests/unit/gateway -m "not process"
 
 unit: setup
 	$(PY) -m pytest tests/unit -m "not process"
@@ -54,17 +59,20 @@ format: setup
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: setup-cloud
+bench: setup-cloud compile
 	$(PY) -m benchmarks
 
-chaos-gateway: setup-cloud
+bench-gateway: setup-cloud compile
+	$(PY) -m benchmarks gateway
+
+chaos-gateway: setup-cloud compile
 	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 .venv-cloud/.tempest: requirements/tempest.txt .venv-cloud/.ready
 	.venv-cloud/bin/pip install --quiet -r requirements/tempest.txt
 	@touch $@
 
-tempest-transparency: setup-cloud .venv-cloud/.tempest
+tempest-transparency: setup-cloud compile .venv-cloud/.tempest
 	$(PY) -m tests.chaos.transparency $(if $(TESTS),'$(TESTS)')
 
 proto: setup
@@ -83,4 +91,4 @@ lock:
 	$(COMPILE) --group pyproject.toml:tempest -o requirements/tempest.txt
 
 clean:
-	rm -rf .venv .venv-cloud build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-cloud build src/alcor_migrate/_compiled .mypy_cache .ruff_cache .pytest_cache

@@ -2,3 +2,8 @@
 
 It imports `alcor_model` and never `alcor_sdn`: the bundled Alcor is spoken to over the wire.
 """
+
+from alcor_migrate import compiled
+
+# before the modules that it is about are imported
+compiled.use()

@@ -222,7 +222,7 @@ def _origin_form(method: bytes, target: bytes, block: bytes) -> tuple[bytes, byt
     if len(lines) - len(others) > 1:
         msg = "exactly one Host field is needed"
         raise BadMessage(msg)
-    block = b"".join(line + b"\r\n" for line in [b"Host: " + authority, *others])
+    block = b"\r\n".join([b"Host: " + authority, *others, b""])
     return (path if path.startswith(b"/") else b"/" + path), block
 
 
@@ -305,9 +305,7 @@ def _expects(known: dict[bytes, list[bytes]]) -> bool:
 
 
 def _options(values: list[bytes]) -> frozenset[bytes]:
-    return frozenset(
-        option for value in values for part in value.split(b",") if (option := part.strip(b"\t ").lower())
-    )
+    return frozenset([option for part in b",".join(values).split(b",") if (option := part.strip(b"\t ").lower())])
 
 
 def plain_response_head(data: bytes) -> tuple[ResponseHead, int] | None:

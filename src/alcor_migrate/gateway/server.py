@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import structlog
 
+from alcor_migrate import compiled
 from alcor_migrate.errors import GatewayError, JournalError, MigrationError
 from alcor_migrate.gateway.balancer import Balancer
 from alcor_migrate.gateway.clock import Clock
@@ -126,7 +127,8 @@ class Gateway:
             except MigrationError:
                 await self.stop()
                 raise
-        log.info("gateway_listens", address=self.address, source=settings.source, target=settings.target)
+        sides = {"source": settings.source, "target": settings.target}
+        log.info("gateway_listens", address=self.address, **sides, compiled=compiled.in_use())
 
     @property
     def address(self) -> str:
