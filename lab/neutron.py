@@ -40,7 +40,7 @@ NEUTRON_CONF = """\
 auth_strategy = keystone
 core_plugin = ml2
 service_plugins = router,trunk,qos,segments,port_forwarding,metering,network_ip_availability,flavors,\
-auto_allocate,conntrack_helper,ndp_proxy,local_ip,revisions,tag,timestamp,network_segment_range
+auto_allocate,conntrack_helper,ndp_proxy,local_ip,revisions,tag,timestamp,network_segment_range,log,vpnaas,bgp
 api_paste_config = {paste}
 api_extensions_path = {extensions}
 state_path = {state}
@@ -53,6 +53,8 @@ notify_nova_on_port_data_changes = false
 use_stderr = true
 rpc_workers = 1
 rpc_state_report_workers = 0
+[service_providers]
+service_provider = VPN:strongswan:neutron_vpnaas.services.vpn.service_drivers.ipsec.IPsecVPNDriver:default
 [oslo_concurrency]
 lock_path = {state}/lock
 [oslo_policy]

@@ -13,6 +13,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+PLUGINS = ("neutron_vpnaas.db.models.head", "neutron_dynamic_routing.db.migration.models.head")
+"""Importing these adds the tables of the plugins that have a repository of their own."""
+
 
 def template_rules(versions: Path) -> list[dict[str, Any]]:
     """Find the rules that a new project's default security group is made of."""
@@ -33,6 +36,8 @@ def main() -> None:
     config = importlib.import_module("neutron.common.config")
     migration = importlib.import_module("neutron.db.migration")
     head = importlib.import_module("neutron.db.migration.models.head")
+    for plugin in PLUGINS:
+        importlib.import_module(plugin)
     config.register_common_config_options()
     importlib.import_module("oslo_db.options").set_defaults(importlib.import_module("oslo_config.cfg").CONF)
     config.init(sys.argv[1:], prog="neutron-schema")
