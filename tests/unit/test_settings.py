@@ -3,6 +3,7 @@
 import pytest
 
 from alcor_migrate.errors import ConfigError
+from alcor_migrate.gateway import Policy, configured
 from alcor_migrate.settings import load_settings
 
 GOOD = """
@@ -35,6 +36,9 @@ def test_a_good_file_has_defaults_and_a_directory_beside_it(tmp_path):
         (('{listen: "127.0.0.1:9797"}', '{listen: "h:1", policy: maybe}'), "maybe"),
         (('{listen: "127.0.0.1:9797"}', '{listen: "h:1", max_hold: 0}'), "max_hold"),
         (("http://127.0.0.1:9009", "127.0.0.1:9009"), "target.url"),
+        (('"http://127.0.0.1:9009"', '["http://127.0.0.1:9009", "127.0.0.1:9010"]'), "target.url"),
+        (('"http://127.0.0.1:9009"', '["http://h:9009", "http://h:9009"]'), "target.url"),
+        (('"http://127.0.0.1:9009"', "[]"), "target.url"),
         (("cloud: prod, ", ""), "cloud"),
         (("{cloud", "{{{cloud"), "not YAML"),
     ],
@@ -46,6 +50,23 @@ def test_a_mistake_is_named(tmp_path, change, words):
     assert words in caught.value.message
     assert str(path) in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_a_side_may_have_several_servers(tmp_path):
+    urls = ["http://127.0.0.1:9009", "http://127.0.0.2:9009"]
+    text = GOOD.replace('"http://127.0.0.1:9009"', str(urls))
+    settings = load_settings(write(tmp_path, text))
+    assert settings.source.urls == ("http://127.0.0.1:9696",)
+    assert settings.target.urls == tuple(urls)
+    assert [a.host for a in configured(settings).sides["target"]] == ["127.0.0.1", "127.0.0.2"]
+
+
+def test_keys_of_the_gateway_reach_the_gateway(tmp_path):
+    """Every key has a namesake there; a new one that does not would raise here."""
+    options = 'listen: "127.0.0.1:1", workers: 3, policy: fail_open, checks: {path: /healthcheck, fall: 5}'
+    made = configured(load_settings(write(tmp_path, GOOD.replace('listen: "127.0.0.1:9797"', options))))
+    assert (made.listen, made.workers, made.policy) == ("127.0.0.1:1", 3, Policy.FAIL_OPEN)
+    assert (made.checks.path, made.checks.fall, made.checks.rise) == ("/healthcheck", 5, 2)
 
 
 def test_a_missing_file_is_named(tmp_path):

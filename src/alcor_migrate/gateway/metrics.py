@@ -44,6 +44,13 @@ def _families(
     times: list[tuple[str, float]] = [(f'_bucket{{le="{bound}"}}', n) for bound, n in buckets]
     times += [("_sum", stats.latency_total), ("_count", sum(stats.latency))]
     yield "gateway_request_seconds", "histogram", "Time to the whole answer, without the time held.", times
+    servers = [(f'{{side="{side}",server="{name}"}}', each) for (side, name), each in sorted(stats.servers.items())]
+    share: list[tuple[str, float]] = [(which, each.up / each.processes) for which, each in servers if each.processes]
+    sent: list[tuple[str, float]] = [(which, each.requests) for which, each in servers]
+    failed: list[tuple[str, float]] = [(which, each.failures) for which, each in servers]
+    yield "gateway_upstream_up", gauge, "Share of the gateway's processes that send requests to this server.", share
+    yield "gateway_upstream_requests_total", counter, "Requests sent to this server.", sent
+    yield "gateway_upstream_failures_total", counter, "Connections and requests that failed.", failed
     for name, kind, meaning, value in (
         ("gateway_in_flight_writes", gauge, "Writes whose outcome is not recorded yet.", gateway.in_flight_writes),
         ("gateway_held_writes", gauge, "Writes that wait now.", stats.held_now),
