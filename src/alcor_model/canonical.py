@@ -1,22 +1,26 @@
 """One normal form per object, so that two systems' answers can be compared.
 
 Not set is one thing (`null`, `""`, `[]`, `{}` and absent are the same), lists that mean sets are sorted, and
-addresses, networks and MACs are spelled one way. Derived fields are not part of it.
+addresses, networks, MACs and times are spelled one way. What is derived or changes by itself is not part of it;
+`left_out` names those fields and says why.
+
+Objects of a resource that have the same names are brought into their form alike: the order of the fields and what is
+done to each is worked out once and kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from alcor_model.fields import Json, Shape
+from alcor_model import spelling
+from alcor_model.fields import Field, Json, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from alcor_model.catalogue import Resource
 
@@ -24,14 +28,14 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One field in which two objects differ, both values in canonical form."""
+    """One field in which two objects differ, both values in canonical form; None is not set."""
 
     field: str
     ours: Any
     theirs: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.ours!r} ≠ {self.theirs!r}"
+        return f"{self.field}: {_contrast(self.ours, self.theirs)}"
 
 
 def canonical(of: Resource, neutron: Json, *, given: bool = False) -> Json:
@@ -40,15 +44,12 @@ def canonical(of: Resource, neutron: Json, *, given: bool = False) -> Json:
     With `given` only what a client can give is left: not what Neutron fills in by itself (states, times, revision
     numbers), and not what nobody declared. That is what Neutron can be brought to hold.
     """
-    shapes = _shapes(of)
-    left_out = _left_out(of)
-    kept = _given(of) if given else None
     result: Json = {}
-    for name in sorted(neutron):
-        if name in left_out or (kept is not None and name not in kept):
-            continue
-        value = _normal(neutron[name], shapes.get(name, Shape.PLAIN))
-        if value is not None:
+    for name, normal in _plan(of, tuple(neutron), given):
+        value = neutron[name]
+        if normal is not None and value is not None:
+            value = normal(value)
+        if value or value == 0:  # which False is, too
             result[name] = value
     return result
 
@@ -64,69 +65,125 @@ def differences(of: Resource, ours: Json, theirs: Json, *, given: bool = False) 
     return [
         Difference(name, left.get(name), right.get(name))
         for name in sorted(left.keys() | right.keys())
-        if left.get(name) != right.get(name)
+        if _encode(left.get(name)) != _encode(right.get(name))  # 1 is not true, though Python says so
     ]
 
 
-@cache
-def _shapes(of: Resource) -> Mapping[str, Shape]:
-    return {f.neutron: f.shape for f in of.fields}
+def left_out(of: Resource) -> dict[str, str]:
+    """The fields that are never compared, and why."""
+    return {f.neutron: f.reason for f in of.fields if not f.compared}
 
 
-@cache
-def _given(of: Resource) -> frozenset[str]:
-    return frozenset(f.neutron for f in of.fields if not f.computed)
+@lru_cache(maxsize=4096)
+def _plan(of: Resource, names: tuple[str, ...], given: bool) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:  # noqa: FBT001 - a key of the cache
+    """The names that are compared, in order, and what brings their values into normal form."""
+    declared = {f.neutron: f for f in of.fields}
+    plan: list[tuple[str, Callable[[Any], Any] | None]] = []
+    for name in sorted(names):
+        field = declared.get(name)
+        if field is None and not given:
+            plan.append((name, _plain))
+        elif field is not None and field.compared and not (given and field.computed):
+            plan.append((name, _normal_form(field)))
+    return tuple(plan)
 
 
-@cache
-def _left_out(of: Resource) -> frozenset[str]:
-    return frozenset(f.neutron for f in of.fields if not f.compared)
-
-
-def _normal(value: Any, shape: Shape) -> Any:
-    if value is None or value in ("", [], {}):
+def _normal_form(field: Field) -> Callable[[Any], Any] | None:
+    if field.shape is Shape.PLAIN and field.types and not {list, dict} & set(field.types):
         return None
-    match shape:
-        case Shape.SET if isinstance(value, list):
-            return sorted((_plain(item) for item in value), key=_encode)
-        case Shape.ADDRESS_SET if isinstance(value, list):
-            return sorted((_plain(_addresses(item)) for item in value), key=_encode)
-        case Shape.ADDRESS if isinstance(value, str):
-            return _address(value)
-        case Shape.MAC if isinstance(value, str):
-            return _mac(value)
-        case _:
-            return _plain(value)
+    return _BY_SHAPE[field.shape]
 
 
 def _plain(value: Any) -> Any:
     """The value without unset members."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if v is not None and v not in ("", [], {})}
-    if isinstance(value, list):
+    if type(value) is dict:
+        members = {name: _plain(inner) for name, inner in value.items() if inner is not None}
+        return {name: inner for name, inner in members.items() if inner or inner == 0}
+    if type(value) is list:
         return [_plain(item) for item in value]
     return value
 
 
-def _addresses(item: Any) -> Any:
-    if not isinstance(item, dict):
+def _set(value: Any) -> Any:
+    if type(value) is not list:
+        return _plain(value)
+    return _sorted([_plain(item) for item in value])
+
+
+def _address_set(value: Any) -> Any:
+    if type(value) is not list:
+        return _plain(value)
+    return _sorted([_plain(_spelled(item)) for item in value])
+
+
+def _sorted(items: list[Any]) -> list[Any]:
+    return sorted(items, key=_encode) if len(items) > 1 else items
+
+
+def _spelled(item: Any) -> Any:
+    """An address, or an object with addresses in it, in one spelling."""
+    if type(item) is str:
+        return spelling.address(item)
+    if type(item) is not dict:
         return item
-    spelled = dict(item)
-    if isinstance(spelled.get("ip_address"), str):
-        spelled["ip_address"] = _address(spelled["ip_address"])
-    if isinstance(spelled.get("mac_address"), str):
-        spelled["mac_address"] = _mac(spelled["mac_address"])
+    spelled = item.copy()
+    for name, spell in _SPELLED:
+        if type(spelled.get(name)) is str:
+            spelled[name] = spell(spelled[name])
     return spelled
 
 
-def _address(text: str) -> str:
-    try:
-        if "/" in text:
-            return str(ipaddress.ip_network(text, strict=False))
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return text
+_SPELLED = (("ip_address", spelling.address), ("mac_address", spelling.mac))
 
 
-def _mac(text: str) -> str:
-    return text.lower().replace("-", ":")
+def _text(spell: Callable[[str], str]) -> Callable[[Any], Any]:
+    return lambda value: spell(value) if type(value) is str else _plain(value)
+
+
+_BY_SHAPE: dict[Shape, Callable[[Any], Any]] = {
+    Shape.PLAIN: _plain,
+    Shape.SET: _set,
+    Shape.ADDRESS: _text(spelling.address),
+    Shape.ADDRESS_SET: _address_set,
+    Shape.MAC: _text(spelling.mac),
+    Shape.TIME: _text(spelling.moment),
+}
+
+
+def _contrast(ours: Any, theirs: Any) -> str:
+    """Two values that differ, in a line: of lists and objects only what is not in both."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        only_ours, only_theirs = _without(ours, theirs), _without(theirs, ours)
+        if not only_ours and not only_theirs:
+            return f"{_shown(ours)} ≠ {_shown(theirs)} (in another order)"
+        both = [text for text in (_only("ours", only_ours), _only("theirs", only_theirs)) if text]
+        return ", ".join(both)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        names = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
+        return "; ".join(f"{name}: {_contrast(ours.get(name), theirs.get(name))}" for name in names)
+    return f"{_shown(ours)} ≠ {_shown(theirs)}"
+
+
+def _without(items: list[Any], others: list[Any]) -> list[Any]:
+    """The items that the others do not have, each as often as it is there too often."""
+    rest = list(others)
+    missing = []
+    for item in items:
+        if item in rest:
+            rest.remove(item)
+        else:
+            missing.append(item)
+    return missing
+
+
+def _only(whose: str, items: list[Any]) -> str:
+    return f"only {whose}: {', '.join(map(_shown, items))}" if items else ""
+
+
+def _shown(value: Any) -> str:
+    text = "not set" if value is None else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text)} characters)"
+
+
+LONGEST_SHOWN = 200
+"""Characters of one value in a difference that is told to a person."""

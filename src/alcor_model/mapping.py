@@ -2,29 +2,31 @@
 
 Neutron → Alcor → Neutron is the identity for every field that is not derived: what the object had is there
 again with the same value, and what it did not have does not appear.
+
+All objects of a resource that have the same names and the same types of values are converted alike. What follows
+from names and types is worked out once, as a plan, and kept; an object then costs a few calls.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from alcor_model.catalogue import EXTENSION, Resource
 from alcor_model.errors import MalformedObject
-from alcor_model.fields import Field, Json, Kind
+from alcor_model.fields import Field, Json, Kind, Shape
+from alcor_model.spelling import address_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
+LONGEST = {"name": 255, "description": 1024}
+"""Characters in a text at most. Neutron's database columns: 255 for names and most descriptions, 1024 for some."""
 
-@cache
-def _forward(of: Resource) -> Mapping[str, Field]:
-    return {f.neutron: f for f in of.fields}
-
-
-@cache
-def _backward(of: Resource) -> Mapping[str, Field]:
-    return {f.alcor: f for f in of.fields if f.alcor}
+PLANS = 4096
+"""How many plans are kept. A cloud has a few for each resource; foreign objects must not fill the memory."""
 
 
 def to_alcor(of: Resource, neutron: Json) -> Json:
@@ -33,18 +35,15 @@ def to_alcor(of: Resource, neutron: Json) -> Json:
     Derived fields are left out; fields without a place in Alcor go into the extension.
     Raises MalformedObject, naming the object and the field.
     """
-    check(of, neutron)
-    declared = _forward(of)
-    alcor: Json = {}
-    extra: Json = {}
-    for name, value in neutron.items():
-        field = declared.get(name)
-        if field is None or field.kind is Kind.EXTENSION:
-            extra[name] = value
-        elif field.kind is not Kind.DERIVED:
-            alcor[field.alcor] = field.forward(value) if field.forward else value
+    plan = _checked(of, neutron)
+    alcor = neutron.copy()
+    for name in plan.dropped:
+        del alcor[name]
+    extra = {name: alcor.pop(name) for name in plan.extra}
+    _move(of, alcor, plan.moves)
     if of.constants is not None:
-        alcor.update(of.constants(neutron))
+        computed = ", ".join(field.name for field in of.alcor_only)
+        alcor.update(_converted(of, neutron, computed, of.constants, neutron))
     if extra:
         alcor[EXTENSION] = extra
     return alcor
@@ -53,41 +52,169 @@ def to_alcor(of: Resource, neutron: Json) -> Json:
 def to_neutron(of: Resource, alcor: Json) -> Json:
     """Neutron's form of an object that Alcor holds, without its derived fields.
 
-    Fields that only Alcor has are left out. Raises MalformedObject.
+    Fields that only Alcor has are left out. The object may be a part of one; `check` says whether the result is what
+    Neutron's API promises. Raises MalformedObject where it cannot be converted.
     """
-    if not isinstance(alcor, dict):
+    if type(alcor) is not dict:
         raise MalformedObject(of.name, "", "(object)", f"is {_type(alcor)}, not an object")
-    declared = _backward(of)
-    neutron: Json = {}
-    for name, value in alcor.items():
-        field = declared.get(name)
-        if field is not None:
-            neutron[field.neutron] = field.backward(value) if field.backward else value
-    neutron.update(alcor.get(EXTENSION) or {})
+    plan = _backward(of, tuple(alcor))
+    neutron = alcor.copy()
+    for name in plan.dropped:
+        del neutron[name]
+    _move(of, neutron, plan.moves)
+    extra = alcor.get(EXTENSION)
+    if extra:
+        if type(extra) is not dict:
+            raise MalformedObject(of.name, _id(alcor), EXTENSION, f"is {_type(extra)}, not an object")
+        neutron.update(extra)
     return neutron
 
 
 def check(of: Resource, neutron: Any) -> None:
-    """Raise MalformedObject unless the object is what Neutron's API promises for its declared fields."""
-    if not isinstance(neutron, dict):
+    """Raise MalformedObject unless the object is what Neutron's API promises for its declared fields.
+
+    It has an id, what must be there is there, everything is of its type, texts are no longer than Neutron's own, and
+    addresses are addresses, IPv4 ones not written as IPv6.
+    """
+    _checked(of, neutron)
+
+
+Move = tuple[str, str, "Callable[[Any], Any] | None"]
+"""A field's name before and after, and the function that gives its value after where that is another one."""
+
+
+class _Forward(msgspec.Struct, frozen=True):
+    """How objects of one resource with the same names and types of values become Alcor's."""
+
+    dropped: tuple[str, ...]
+    extra: tuple[str, ...]
+    """What goes into the extension."""
+    moves: tuple[Move, ...]
+    """What changes its name or form; everything else stays as it is."""
+    limits: tuple[tuple[str, int], ...]
+    """Texts that have a longest length."""
+    addresses: tuple[str, ...]
+    """The names of the fields that are an address or a list of them."""
+
+
+class _Backward(msgspec.Struct, frozen=True):
+    """How objects of one resource with the same names become Neutron's."""
+
+    dropped: tuple[str, ...]
+    moves: tuple[Move, ...]
+
+
+def _checked(of: Resource, neutron: Any) -> _Forward:
+    """The plan for an object, which is what Neutron's API promises. Raises MalformedObject."""
+    if type(neutron) is not dict:
         raise MalformedObject(of.name, "", "(object)", f"is {_type(neutron)}, not an object")
-    object_id = neutron.get("id")
-    if not isinstance(object_id, str) or not object_id:
-        raise MalformedObject(of.name, "", "id", "is missing" if object_id is None else "is not an id")
+    if neutron.get("id") == "":
+        raise MalformedObject(of.name, "", "id", "is not an id")
+    plan = _forward(of, tuple(neutron), tuple(map(type, neutron.values())))
+    if isinstance(plan, tuple):
+        name, problem = plan
+        raise MalformedObject(of.name, _id(neutron), name, problem)
+    for name, longest in plan.limits:
+        if len(neutron[name]) > longest:
+            problem = f"is {len(neutron[name])} characters long, more than {longest}"
+            raise MalformedObject(of.name, _id(neutron), name, problem)
+    for name in plan.addresses:
+        if problem := _address_problem(neutron[name]):
+            raise MalformedObject(of.name, neutron["id"], name, problem)
+    return plan
+
+
+@lru_cache(maxsize=PLANS)
+def _forward(of: Resource, names: tuple[Any, ...], types: tuple[type, ...]) -> _Forward | tuple[str, str]:
+    """The plan for objects with these names and types of values, or the field that they have wrong and how."""
+    type_of = dict(zip(names, types, strict=True))
+    if problem := _type_problem(of, type_of):
+        return problem
+    declared = {f.neutron: f for f in of.fields}
+    present = [f for f in of.fields if f.neutron in type_of]
+    return _Forward(
+        dropped=tuple(f.neutron for f in present if f.kind is Kind.DERIVED),
+        extra=tuple(n for n in names if n not in declared or declared[n].kind is Kind.EXTENSION),
+        moves=tuple(
+            (f.neutron, f.alcor, f.forward) for f in present if f.alcor and (f.forward or f.alcor != f.neutron)
+        ),
+        limits=tuple((n, longest) for n, longest in LONGEST.items() if type_of.get(n) is str),
+        addresses=tuple(f.neutron for f in present if _holds_addresses(f, type_of[f.neutron])),
+    )
+
+
+@lru_cache(maxsize=PLANS)
+def _backward(of: Resource, names: tuple[Any, ...]) -> _Backward:
+    """The plan for objects with these names."""
+    present = [f for f in of.fields if f.alcor and f.alcor in names]
+    kept = {f.alcor for f in present}
+    return _Backward(
+        dropped=tuple(n for n in names if n not in kept),
+        moves=tuple((f.alcor, f.neutron, f.backward) for f in present if f.backward or f.alcor != f.neutron),
+    )
+
+
+def _move(of: Resource, fields: Json, moves: tuple[Move, ...]) -> None:
+    """Rename and convert in place; all are taken out before one is put back, since names may be exchanged."""
+    values = [fields.pop(before) for before, _, _ in moves]
+    for (before, after, convert), value in zip(moves, values, strict=True):
+        fields[after] = _converted(of, fields, before, convert, value) if convert else value
+
+
+def _type_problem(of: Resource, type_of: dict[Any, type]) -> tuple[str, str] | None:
+    """The first field that is missing or of a wrong type, and what is wrong with it."""
+    for name in type_of:
+        if type(name) is not str:
+            return str(name), f"has a name that is {_NAMES.get(type(name), 'no text')}"
+    if type_of.get("id") is not str:
+        return "id", "is missing" if type_of.get("id", type(None)) is type(None) else "is not an id"
     for field in of.fields:
-        if not field.types:
+        found = type_of.get(field.neutron, type(None))
+        if not field.types or found in field.types:
             continue
-        value = neutron.get(field.neutron)
-        if value is None:
-            if type(None) not in field.types:
-                raise MalformedObject(of.name, object_id, field.neutron, "is missing")
-        elif type(value) not in field.types:
-            wanted = " or ".join(_NAMES[t] for t in field.types if t is not type(None))
-            raise MalformedObject(of.name, object_id, field.neutron, f"is {_type(value)}, not {wanted}")
+        if found is type(None):
+            return field.neutron, "is missing"
+        wanted = " or ".join(_NAMES[t] for t in field.types if t is not type(None))
+        return field.neutron, f"is {_NAMES.get(found, f'a {found.__name__}')}, not {wanted}"
+    return None
 
 
-_NAMES = {str: "a text", bool: "true or false", int: "a number", list: "a list", dict: "an object"}
+def _holds_addresses(field: Field, found: type) -> bool:
+    return (field.shape is Shape.ADDRESS and found is str) or (field.shape is Shape.ADDRESS_SET and found is list)
+
+
+def _address_problem(value: Any) -> str:
+    """What is wrong with an address, or with one in a list of them or of objects with an `ip_address`."""
+    for item in value if type(value) is list else (value,):
+        text = item.get("ip_address") if type(item) is dict else item
+        if text and (problem := address_problem(text) if type(text) is str else f"holds {_type(text)}"):
+            return problem
+    return ""
+
+
+def _converted(of: Resource, given: Json, field: str, function: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return function(value)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MalformedObject(of.name, _id(given), field, f"cannot be converted: {error}") from error
+
+
+def _id(given: Json) -> str:
+    """The object's id as far as it can be told."""
+    found = given.get("id")
+    return found[:100] if isinstance(found, str) else ""
+
+
+_NAMES = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 
 
 def _type(value: Any) -> str:
-    return _NAMES.get(type(value), "null" if value is None else f"a {type(value).__name__}")
+    return _NAMES.get(type(value), f"a {type(value).__name__}")

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alcor_model.catalogue import RESOURCES
+from alcor_model.fields import Shape
 from alcor_sdn.controller.native import BY_COLLECTION
 
 PORT = {
@@ -38,7 +39,9 @@ def objects(draw, of):
         for field in of.fields:
             if not field.alcor or field.alcor == "id" or field.forward:
                 continue
-            if type(None) not in field.types or draw(st.booleans()):
+            if field.shape is Shape.ADDRESS:
+                alcor[field.alcor] = draw(st.ip_addresses(v=4).map(str))
+            elif type(None) not in field.types or draw(st.booleans()):
                 alcor[field.alcor] = draw(VALUES[draw(st.sampled_from(field.types))])
         if of.name == "floatingip":
             alcor["neutron:attributes"] = {"floating_network_id": draw(st.uuids().map(str))}

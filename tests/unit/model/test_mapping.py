@@ -1,19 +1,28 @@
 """Neutron → Alcor → Neutron is the identity, and what is malformed is named."""
 
+from contextlib import suppress
+
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alcor_model import EXTENSION, RESOURCES, delete_order, load_order, resource, to_alcor, to_neutron
 from alcor_model.errors import MalformedObject, UnknownResource
-from alcor_model.fields import Kind
+from alcor_model.fields import Kind, Shape, renamed, same
+from alcor_model.mapping import check
+
+PORT = resource("port")
+BASE = {"id": "p", "network_id": "n", "mac_address": "m"}
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-addresses = st.ip_addresses().map(str)
+addresses = st.ip_addresses().filter(lambda a: not getattr(a, "ipv4_mapped", None)).map(str)
+networks = st.builds("{}/{}".format, addresses, st.integers(0, 32))
+address_items = addresses | networks | st.fixed_dictionaries({"ip_address": addresses}, optional={"x": json_values})
 BY_TYPE = {
     str: st.text(max_size=30),
     bool: st.booleans(),
@@ -34,10 +43,13 @@ def objects(draw, of):
         required = field.types and type(None) not in field.types
         if not required and draw(st.booleans()):
             continue
-        if field.neutron == "floating_ip_address":
-            made[field.neutron] = draw(addresses)
-        elif field.neutron in {"port_id", "fixed_ip_address"} and of.name == "floatingip":
-            made[field.neutron] = draw(st.none() | st.text(min_size=1, max_size=30))
+        if field.kind is Kind.CONVERTED and str in field.types:
+            unset = st.none() if type(None) in field.types else st.nothing()
+            made[field.neutron] = draw(unset | (addresses if field.shape is Shape.ADDRESS else st.text(min_size=1)))
+        elif field.shape is Shape.ADDRESS:
+            made[field.neutron] = draw(addresses if field.neutron == "floating_ip_address" else addresses | networks)
+        elif field.shape is Shape.ADDRESS_SET:
+            made[field.neutron] = draw(st.lists(address_items, max_size=3))
         elif field.types:
             made[field.neutron] = draw(st.one_of([BY_TYPE[t] for t in field.types]))
         else:
@@ -47,6 +59,7 @@ def objects(draw, of):
 
 
 @pytest.mark.parametrize("of", RESOURCES, ids=lambda of: of.name)
+@settings(max_examples=25)  # there are many resources
 @given(data=st.data())
 def test_there_and_back_is_the_identity(of, data):
     neutron = data.draw(objects(of))
@@ -54,10 +67,9 @@ def test_there_and_back_is_the_identity(of, data):
 
 
 def test_derived_fields_are_left_out_and_unknown_ones_carried():
-    of = resource("networks")
-    alcor = to_alcor(of, {"id": "n1", "subnets": ["s1"], "from_a_plugin": 7, "qos_policy_id": None})
-    assert "subnets" not in alcor
-    assert alcor[EXTENSION] == {"from_a_plugin": 7, "qos_policy_id": None}
+    alcor = to_alcor(PORT, {**BASE, "trunk_details": {"sub_ports": []}, "from_a_plugin": 7, "hints": None})
+    assert "trunk_details" not in alcor
+    assert alcor[EXTENSION] == {"from_a_plugin": 7, "hints": None}
 
 
 def test_alcors_own_spelling_is_kept():
@@ -76,23 +88,101 @@ def test_alcors_own_spelling_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("broken", "field"),
+    ("broken", "field", "problem"),
     [
-        ({}, "id"),
-        ({"id": 7}, "id"),
-        ({"id": ""}, "id"),
-        ({"id": "p", "mac_address": "m"}, "network_id"),
-        ({"id": "p", "network_id": "n", "mac_address": "m", "fixed_ips": {}}, "fixed_ips"),
-        ({"id": "p", "network_id": "n", "mac_address": "m", "admin_state_up": "yes"}, "admin_state_up"),
-        ("a text", "(object)"),
+        ({}, "id", "is missing"),
+        ({"id": None}, "id", "is missing"),
+        ({"id": 7}, "id", "is not an id"),
+        ({"id": ["p"]}, "id", "is not an id"),
+        ({"id": ""}, "id", "is not an id"),
+        ({"id": "p", "mac_address": "m"}, "network_id", "is missing"),
+        ({**BASE, "network_id": None}, "network_id", "is missing"),
+        ({**BASE, "fixed_ips": {}}, "fixed_ips", "is an object, not a list"),
+        ({**BASE, "admin_state_up": "yes"}, "admin_state_up", "is a text, not true or false"),
+        ({**BASE, "revision_number": True}, "revision_number", "is true or false, not a number"),
+        ({**BASE, "revision_number": 1.5}, "revision_number", "is a number with a fraction, not a number"),
+        ({**BASE, "binding:profile": "{}"}, "binding:profile", "is a text, not an object"),
+        ({**BASE, "name": "x" * 65536}, "name", "is 65536 characters long, more than 255"),
+        ({**BASE, "fixed_ips": [{"ip_address": "::ffff:10.0.0.1"}]}, "fixed_ips", "IPv4 address written as an IPv6"),
+        ({**BASE, "fixed_ips": [{"ip_address": "0:0::FFFF:a00:1"}]}, "fixed_ips", "IPv4 address written as an IPv6"),
+        ({**BASE, "fixed_ips": [{"ip_address": "10.0.0.256"}]}, "fixed_ips", "is '10.0.0.256', not an address"),
+        ({**BASE, "fixed_ips": [{"ip_address": 167772161}]}, "fixed_ips", "holds a number"),
+        ({**BASE, "allowed_address_pairs": [{"ip_address": "::ffff:a00:0/120"}]}, "allowed_address_pairs", "IPv4"),
+        ("a text", "(object)", "is a text, not an object"),
+        (None, "(object)", "is null, not an object"),
     ],
 )
-def test_malformed_objects_are_named(broken, field):
+def test_malformed_objects_are_named(broken, field, problem):
     with pytest.raises(MalformedObject) as caught:
-        to_alcor(resource("port"), broken)
+        to_alcor(PORT, broken)
     assert caught.value.field == field
+    assert problem in caught.value.message
     assert "port" in caught.value.message
     assert caught.value.next_step
+    with pytest.raises(MalformedObject):
+        check(PORT, broken)
+
+
+@pytest.mark.parametrize(
+    ("of", "broken", "field"),
+    [
+        ("port", "a text", "(object)"),
+        ("port", {"id": "p", EXTENSION: ["x"]}, EXTENSION),
+        ("router", {"id": "r", "routetable": {"rules": []}}, "routetable"),
+        ("router", {"id": "r", "routetable": 7}, "routetable"),
+    ],
+)
+def test_what_alcor_holds_otherwise_is_named_too(of, broken, field):
+    with pytest.raises(MalformedObject) as caught:
+        to_neutron(resource(of), broken)
+    assert caught.value.field == field
+
+
+@given(of=st.sampled_from(RESOURCES), rubbish=json_values)
+def test_rubbish_is_malformed_and_nothing_else_happens(of, rubbish):
+    for convert in (to_alcor, to_neutron, check):
+        with suppress(MalformedObject):
+            convert(of, rubbish)
+
+
+@given(data=st.data())
+def test_one_field_of_rubbish_is_carried_or_named(data):
+    of = data.draw(st.sampled_from(RESOURCES))
+    name = data.draw(st.sampled_from([f.neutron for f in of.fields if f.kind is not Kind.DERIVED]))
+    neutron = {**data.draw(objects(of)), name: data.draw(json_values)}
+    try:
+        back = to_neutron(of, to_alcor(of, neutron))
+    except MalformedObject as found:
+        malformed = found
+    else:
+        malformed = None
+        assert back.keys() == neutron.keys()
+    if malformed:
+        computed = [f.name for f in of.alcor_only]
+        assert malformed.field in {name, ", ".join(computed)}
+        assert malformed.object_id == (neutron["id"] if isinstance(neutron["id"], str) else "")
+    alcor = {"id": "a", of.field(name).alcor or EXTENSION: data.draw(json_values)}
+    with suppress(MalformedObject):
+        to_neutron(of, alcor)
+
+
+def test_an_object_is_not_changed_by_being_converted():
+    neutron = {**BASE, "created_at": "t", "hints": {"a": 1}, "trunk_details": {}}
+    before = dict(neutron)
+    alcor = to_alcor(PORT, neutron)
+    assert neutron == before
+    held = dict(alcor)
+    to_neutron(PORT, alcor)
+    assert alcor == held
+
+
+def test_names_may_be_exchanged_between_the_apis():
+    of = msgspec.structs.replace(
+        PORT, fields=(same("id", (str,)), renamed("one", "other"), renamed("other", "one")), references=()
+    )
+    alcor = to_alcor(of, {"id": "p", "one": "1", "other": "2"})
+    assert alcor == {"id": "p", "other": "1", "one": "2"}
+    assert to_neutron(of, alcor) == {"id": "p", "one": "1", "other": "2"}
 
 
 def test_an_unknown_resource_is_named():
