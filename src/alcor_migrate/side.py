@@ -35,6 +35,8 @@ class Query(NamedTuple):
     resource: str
     field: str
     value: str
+    held: bool = False
+    """Whether only the passive side is asked which ones: the active one no longer knows."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -49,7 +51,12 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def differs(self) -> bool:
-        """Whether the two sides hold the object differently."""
+        """Whether the two sides hold the object differently.
+
+        What Neutron finds out by itself is not given to it, so there it is as it is.
+        """
+        if self.of.observed and self.given:
+            return False
         if self.old is None or self.new is None:
             return self.old is not self.new
         return digest(self.of, self.old, given=self.given) != digest(self.of, self.new, given=self.given)

@@ -53,3 +53,9 @@ async def match(active: Side, passive: Side, of: Resource, field: str, values: I
     if only_there:
         old |= await passive.read(of, sorted(only_there))
     return [Change(of, i, old.get(i), new.get(i), not passive.keeps_everything) for i in old.keys() | new.keys()]
+
+
+async def still_held(active: Side, passive: Side, of: Resource, field: str, values: Iterable[str]) -> list[Change]:
+    """How the objects stand that the passive side holds with one of these values in a field."""
+    held = await passive.find(of, field, sorted(set(values)))
+    return await look(active, passive, of, held) if held else []

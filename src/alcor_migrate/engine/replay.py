@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
-from alcor_migrate.engine.compare import differing, look, match
+from alcor_migrate.engine.compare import differing, look, match, still_held
 from alcor_migrate.errors import CloudError, MigrationError
 from alcor_migrate.journal import INCOMPLETE, MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query
@@ -82,6 +82,8 @@ class Replay:
         """Whether the journal says that writes passed without a record, and no sweep has been made since."""
         self.poison: dict[Key, str] = {}
         """Objects that the passive side would not take, with its reason."""
+        self.undeclared: dict[str, int] = {}
+        """Writes to collections that nobody declared, by collection: what they made stays behind."""
         self.entries = 0
         self.changes = 0
         self.worst_lag = 0.0
@@ -166,6 +168,7 @@ class Replay:
             await self._rest()
             return
         outcomes = [e for e in events if e.outcome is not None]
+        self._count_undeclared(outcomes)
         self._oldest = outcomes[0].at if outcomes else None
         for side in ("source", "target"):
             wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
@@ -183,6 +186,13 @@ class Replay:
             self.applied = events[-1].position
             self._save(self.applied)
             self._progress.notify_all()
+
+    def _count_undeclared(self, outcomes: Iterable[Event]) -> None:
+        """Name what cannot be replayed, at its first write in the log and always in the figures."""
+        for collection in (name for event in outcomes for name in _read(event).undeclared):
+            if collection not in self.undeclared:
+                log.warning("written_but_not_declared", collection=collection)
+            self.undeclared[collection] = self.undeclared.get(collection, 0) + 1
 
     async def _rest(self) -> None:
         """Sleep until there is a new entry or someone asks for a recheck."""
@@ -216,10 +226,13 @@ class Replay:
             asked |= queries
             steps += 1
             ids = _grouped((key.resource, key.id) for key in keys)
-            values = _grouped(((q.resource, q.field), q.value) for q in queries)
+            values = _grouped(((q.resource, q.field, q.held), q.value) for q in queries)
             answers = await asyncio.gather(
                 *(look(active, passive, resource(name), some) for name, some in ids.items()),
-                *(match(active, passive, resource(name), field, some) for (name, field), some in values.items()),
+                *(
+                    (still_held if held else match)(active, passive, resource(name), field, some)
+                    for (name, field, held), some in values.items()
+                ),
             )
             fresh = [change for answer in answers for change in answer if change.key not in seen]
             seen.update({c.key: c for c in fresh})

@@ -1,4 +1,4 @@
-"""Objects that Neutron only lists below another one: the rules of a QoS policy, the port forwardings of a floating IP.
+"""Objects that Neutron only lists below another one: rules of a QoS policy, port forwardings of a floating IP.
 
 Each of those above costs a question, so it is only asked of the ones whose hint (a field of theirs) says that there
 is something below them. Where an object was seen is remembered, so that it can be read again by its id alone.
