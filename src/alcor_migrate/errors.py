@@ -2,17 +2,20 @@
 
     MigrationError
     ├── ConfigError                  the configuration file is wrong (unknown key, missing value, bad address)
+    │   └── AnswersError             the answers file of `assess`, or an answer, is wrong
     ├── CloudError                   a cloud cannot be used
     │   ├── CloudNotFound            clouds.yaml has no cloud of this name
     │   ├── CloudUnreachable         Keystone or an API endpoint does not answer
     │   ├── CloudRefused             an API answered with an error (carries status and body)
-    │   └── TargetNotEmpty           the target already holds objects that this migration did not load
+    │   ├── TargetNotEmpty           the target already holds objects that this migration did not load
+    │   └── SourceDatabaseError      Neutron's database cannot be read, or does not say what its API says
     ├── JournalError                 the journal cannot be read or written
     │   └── JournalStalled           a write to the journal failed; writes follow the stated policy
     ├── GatewayError                 the gateway cannot listen, switch or hold
     ├── StateError                   a verb is not possible in the state the migration is in
     │   └── StateDirectoryBusy       another `run` owns the state directory
     ├── GateClosed                   a gate refused a step; carries the verdicts
+    ├── HookRefused                  a hook of the operator refused a step
     └── ControlError                 the running migration cannot be reached through its control socket
 
 Each carries one sentence and a next step; `exit_code` is what the command line ends with.
@@ -39,6 +42,12 @@ class ConfigError(MigrationError):
 
     exit_code = 2
     next_step = "Correct the file; docs/reference/configuration.md lists every key."
+
+
+class AnswersError(ConfigError):
+    """The answers file of `assess`, or an answer, is wrong."""
+
+    next_step = "Correct it; docs/assess.md says how answers are written."
 
 
 class CloudError(MigrationError):
@@ -76,6 +85,12 @@ class TargetNotEmpty(CloudError):
     """The target already holds objects that this migration did not load."""
 
     next_step = "Give the migration an empty target, or the state directory of the run that filled this one."
+
+
+class SourceDatabaseError(CloudError):
+    """Neutron's database cannot be read, or does not say what its API says."""
+
+    next_step = "Check the address, the grants and the network; without `source.database`, Neutron's API is read."
 
 
 class JournalError(MigrationError):
@@ -118,6 +133,13 @@ class GateClosed(MigrationError):
             next_step or "Resolve what is named (see `alcor-migrate status`), then repeat the command.",
         )
         self.reasons = tuple(reasons)
+
+
+class HookRefused(MigrationError):
+    """A hook of the operator refused a step."""
+
+    exit_code = 7
+    next_step = "`alcor-migrate audit` has what it printed. Resolve what it found, then repeat the command."
 
 
 class ControlError(MigrationError):

@@ -6,14 +6,16 @@ to Alcor) and reverse (Alcor to Neutron) are then the same engine with the sides
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from alcor_model import digest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from alcor_model import Resource
     from alcor_model.fields import Json
@@ -74,6 +76,15 @@ class Rejection(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Fingerprint(NamedTuple):
+    """What a side says of some objects without listing them."""
+
+    objects: int
+    """How many they are."""
+    mark: str
+    """Changes whenever one of them may have changed."""
+
+
 class Side(Protocol):
     """One of the two systems.
 
@@ -104,3 +115,55 @@ class Side(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A side that can say cheaply whether anything has changed."""
+
+    async def fingerprints(self, of: Resource, length: int) -> dict[str, Fingerprint] | None:
+        """By the first `length` characters of the ids: what stands behind these objects.
+
+        None when this side has no cheaper way than to list them.
+        """
+        ...
+
+    def bucket(self, of: Resource, prefix: str, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """The objects whose ids begin so, in pages."""
+        ...
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A side that can hold still."""
+
+    def steady(self) -> AbstractAsyncContextManager[bool]:
+        """Everything listed inside the block is as it was when the block began; says whether that is so."""
+        ...
+
+
+async def fingerprints(side: Side, of: Resource, length: int) -> dict[str, Fingerprint] | None:
+    """The fingerprints of a side, or None when it has none."""
+    return await side.fingerprints(of, length) if isinstance(side, Fingerprinted) else None
+
+
+@asynccontextmanager
+async def steady(side: Side) -> AsyncIterator[bool]:
+    """Have a side hold still, if it can; says whether it does."""
+    if isinstance(side, Steady):
+        async with side.steady() as still:
+            yield still
+    else:
+        yield False
+
+
+async def listed(side: Side, of: Resource, page_size: int, prefix: str = "") -> AsyncGenerator[Sequence[Json], None]:
+    """Everything there is of a resource, or what begins so, in pages."""
+    if not prefix:
+        pages = side.pages(of, page_size)
+    elif isinstance(side, Fingerprinted):
+        pages = side.bucket(of, prefix, page_size)
+    else:
+        raise TypeError(f"{side.name} cannot list by the beginning of the id")
+    async for page in pages:
+        yield page

@@ -2,21 +2,26 @@
 
 The engine writes the watermarks into the journal itself, so they pass even when no user writes anything. The
 source is never locked; what changes while a page travels is left out of it and comes with the replay.
+
+A source that can hold still (its database) is read as it was at one moment. Its pages are then as old as that
+moment, however late they are read, so there is one low watermark for all of them, put down before it.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
+from alcor_migrate.side import steady
 from alcor_model import load_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from alcor_migrate.engine.replay import Replay
     from alcor_migrate.journal import Journal
@@ -83,29 +88,46 @@ class Copy:
         self._source = source
         self._journal = journal
         self._replay = replay
-        self._page_size = page_size
+        self.page_size = page_size
+        """Objects in a page; a new value holds from the next resource on."""
         self.progress = progress
 
     async def run(self, save: Callable[[CopyProgress], None]) -> None:
         """Copy what is not copied yet. Raises CloudError when the source cannot be read."""
         self.progress.started_at = self.progress.started_at or time.time()
-        for of in load_order():
-            done = next(r for r in self.progress.resources if r.resource == of.plural)
-            if done.finished:
-                continue
-            done.copied = 0
-            await self._copy(of, done)
-            done.finished = True
-            save(self.progress)
-            log.info("copied", resource=of.plural, objects=done.copied)
+        async with self._moment() as low:
+            for of in load_order():
+                done = next(r for r in self.progress.resources if r.resource == of.plural)
+                if done.finished:
+                    continue
+                done.copied = 0
+                await self._copy(of, done, low)
+                done.finished = True
+                save(self.progress)
+                log.info("copied", resource=of.plural, objects=done.copied)
         self.progress.finished_at = time.time()
         save(self.progress)
 
-    async def _copy(self, of: Resource, done: ResourceProgress) -> None:
-        pages = aiter(self._source.pages(of, self._page_size))
+    @asynccontextmanager
+    async def _moment(self) -> AsyncIterator[int | None]:
+        """Have the source hold still; answers the low watermark of everything it says, or None if it cannot.
+
+        The chunk that is announced here is never loaded: while it stands, replay remembers what it has applied.
+        """
+        token = uuid.uuid4().hex
+        first = self._replay.begin_chunk(token, load_order()[0], await self._journal.mark("copy-low", token))
+        try:
+            async with steady(self._source) as still:
+                yield first.low if still else None
+        finally:
+            self._replay.drop_chunk(first)
+
+    async def _copy(self, of: Resource, done: ResourceProgress, moment: int | None) -> None:
+        pages = aiter(self._source.pages(of, self.page_size))
         while True:
             token = uuid.uuid4().hex
-            chunk = self._replay.begin_chunk(token, of, await self._journal.mark("copy-low", token))
+            low = await self._journal.mark("copy-low", token) if moment is None else moment
+            chunk = self._replay.begin_chunk(token, of, low)
             try:
                 page: Sequence[dict[str, object]] | None = await anext(pages, None)
             except BaseException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import Change, Key, Rejection
+from alcor_migrate.side import Change, Fingerprint, Key, Rejection
 from alcor_model import RESOURCES, Resource, delete_order, load_order, to_alcor, to_neutron
 from alcor_model.errors import MalformedObject
 
@@ -47,6 +47,23 @@ class AlcorSide:
             if len(page) < page_size:
                 return
             marker = [("marker", page[-1]["id"])]
+
+    async def bucket(self, of: Resource, prefix: str, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """The objects whose ids begin so, in pages; ids sort behind what they begin with."""
+        path, marker = await self._path(of), prefix
+        while True:
+            page = await self._page(of, path, [("limit", str(page_size)), ("marker", marker)])
+            inside = [o for o in page if o["id"].startswith(prefix)]
+            if inside:
+                yield inside
+            if len(inside) < page_size:
+                return
+            marker = page[-1]["id"]
+
+    async def fingerprints(self, of: Resource, length: int) -> dict[str, Fingerprint]:
+        """By the first characters of the ids: number and hashes of what is stored, computed where it is stored."""
+        answer = await self._client.get(f"{await self._path(of)}/digests", [("length", str(length))])
+        return {bucket: Fingerprint(*found) for bucket, found in answer["digests"].items()}
 
     async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
         """The objects with these ids; those that do not exist are not in the answer."""

@@ -90,6 +90,7 @@ class NativeApi:
         app.router.add_post("/project/{project}/{collection}/bulk", self._guarded(self.bulk_create))
         app.router.add_delete("/project/{project}/{collection}/bulk", self._guarded(self.bulk_delete))
         app.router.add_get("/project/{project}/{collection}", self._guarded(self.list))
+        app.router.add_get("/project/{project}/{collection}/digests", self._guarded(self.digests))
         app.router.add_get(_MEMBER, self._guarded(self.show))
         app.router.add_post("/project/{project}/{collection}", self._guarded(self.create))
         app.router.add_put(_MEMBER, self._guarded(self.update))
@@ -147,6 +148,11 @@ class NativeApi:
             return [_rendered(of, alcor, fields) for alcor in found if _matches(alcor, wanted)]
 
         return _json({of.alcor_plural: await self._store.read(matching)})
+
+    async def digests(self, request: web.Request, of: Resource) -> web.Response:
+        """By the first `length` characters of the id: what changes whenever a stored object does."""
+        length = _digits(request.query.get("length", "0"))
+        return _json({"digests": await self._store.read(lambda rows: rows.digests(of, length))})
 
     async def show(self, request: web.Request, of: Resource) -> web.Response:
         """One object; what is missing is answered as upstream answers it."""
@@ -340,6 +346,12 @@ async def _body(request: web.Request) -> Any:
         return _decode(content) if len(content) < _LARGE else await asyncio.to_thread(_decode, content)
     except msgspec.DecodeError as error:
         raise Refused(400, f"the body is not JSON: {error}") from error
+
+
+def _digits(text: str) -> int:
+    if not text.isdigit():
+        raise Refused(400, f"length: {text!r} is not a number")
+    return int(text)
 
 
 def _limit(text: str | None) -> int | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import queue
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -239,6 +240,23 @@ class Rows:
         if project_id is not None:
             query = query.where(table.c.project_id == project_id)
         return int(self._connection.execute(query).scalar_one())
+
+    def digests(self, of: Resource, length: int) -> dict[str, tuple[int, str]]:
+        """By the first `length` characters of the id: how many objects there are, and the sum of their hashes.
+
+        Computed over what is stored, byte for byte; nothing is kept for it, so nothing can be out of date.
+        """
+        table = TABLES[of.name]
+        counts: dict[str, int] = {}
+        sums: dict[str, int] = {}
+        query = self._connection.execution_options(yield_per=_PAGE).execute(sa.select(table.c.id, table.c.body))
+        for rows in query.partitions():
+            for object_id, body in rows:
+                bucket = object_id[:length]
+                hashed = int.from_bytes(hashlib.blake2b(body, digest_size=8, key=object_id.encode()[:64]).digest())
+                counts[bucket] = counts.get(bucket, 0) + 1
+                sums[bucket] = sums.get(bucket, 0) + hashed
+        return {bucket: (counts[bucket], f"{sums[bucket]:x}") for bucket in counts}
 
     def existing(self, of: Resource, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are there."""

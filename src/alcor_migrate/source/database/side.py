@@ -1,0 +1,260 @@
+"""Neutron by its database: bulk reading from one snapshot, everything else through its API.
+
+Copy, sweep and verify read everything, and that is what the database does a hundred times faster. What replay
+reads again, and what verify suspects, is still asked of the API: so whatever a rule here gets wrong shows as a
+difference and is healed, instead of being compared with itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from alcor_migrate.errors import SourceDatabaseError
+from alcor_migrate.source.database.catalogue import RULES
+from alcor_migrate.source.database.rules import Facts
+from alcor_migrate.source.database.snapshot import Database
+from alcor_model import differences, digest, resource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+
+    from alcor_migrate.side import Change, Fingerprint, Rejection, Side
+    from alcor_migrate.source.database.snapshot import Snapshot
+    from alcor_migrate.source.neutron import NeutronSide
+    from alcor_model import Resource
+    from alcor_model.fields import Json
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_SAMPLE = 200
+_LOOKS = 3
+_PAUSE = 0.5
+
+
+class Reader:
+    """Snapshots of the database, read in a thread of their own. Raises SourceDatabaseError."""
+
+    def __init__(self, url: str, facts: Facts) -> None:
+        self._database = Database(url, RULES)
+        self._facts = facts
+        self._steady: View | None = None
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The names of the resources that can be read here."""
+        return frozenset(self._database.rules)
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[None]:
+        """Everything that is read inside the block is read from one snapshot, taken now."""
+        async with self._view() as view:
+            self._steady = view
+            try:
+                yield
+            finally:
+                self._steady = None
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[View]:
+        """The snapshot of the block around, or a new one."""
+        if self._steady is not None:
+            yield self._steady
+        else:
+            async with self._view() as view:
+                yield view
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    @asynccontextmanager
+    async def _view(self) -> AsyncIterator[View]:
+        with ThreadPoolExecutor(1, thread_name_prefix="source-database") as thread:
+            loop = asyncio.get_running_loop()
+            snapshot = await loop.run_in_executor(thread, self._database.snapshot, self._facts)
+            try:
+                yield View(snapshot, thread)
+            finally:
+                await loop.run_in_executor(thread, snapshot.close)
+
+
+class View:
+    """A snapshot for the event loop: one question at a time, each in the snapshot's thread."""
+
+    def __init__(self, snapshot: Snapshot, thread: ThreadPoolExecutor) -> None:
+        self._snapshot = snapshot
+        self._thread = thread
+
+    async def pages(self, name: str, size: int, prefix: str = "") -> AsyncIterator[tuple[list[Json], list[str]]]:
+        """The objects of a resource in pages, and the ids of those that only the API can tell.
+
+        The next page is being read while the last one is used.
+        """
+        after: str | None = ""
+        following: asyncio.Future[Any] | None = self._ask(self._snapshot.page, name, "", size, prefix)
+        try:
+            while following is not None:
+                objects, asked, after = await following
+                following = self._ask(self._snapshot.page, name, after, size, prefix) if after is not None else None
+                if objects or asked:
+                    yield objects, asked
+        finally:
+            if following is not None:
+                await asyncio.wait({following})  # the connection is not free before
+
+    async def count(self, name: str) -> int:
+        """How many objects there are."""
+        return await self._ask(self._snapshot.count, name)
+
+    async def fingerprints(self, name: str, length: int) -> dict[str, Fingerprint]:
+        """A fingerprint of the rows behind the objects, by the first characters of their ids."""
+        return await self._ask(self._snapshot.fingerprints, name, length)
+
+    def _ask(self, question: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, question, *arguments)
+
+
+class DatabaseSide:
+    """The source, where its database can be read beside its API."""
+
+    name = "source"
+    keeps_everything = False
+
+    def __init__(self, api: NeutronSide, url: str, project_id: Callable[[], Any]) -> None:
+        self._api = api
+        self._url = url
+        self._project_id = project_id
+        self._reader: Reader | None = None
+        self._opening = asyncio.Lock()
+
+    # -- bulk: from the database ---------------------------------------------------------------------------------
+
+    async def pages(self, of: Resource, page_size: int) -> AsyncGenerator[Sequence[Json], None]:
+        """Everything there is of a resource, ordered by id, as it was at one moment."""
+        async for page in self.bucket(of, "", page_size):
+            yield page
+
+    async def bucket(self, of: Resource, prefix: str, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """The objects whose ids begin so."""
+        reader = await self._open()
+        if of.name not in reader.resources:
+            async for page in self._api.pages(of, page_size):
+                yield [o for o in page if o["id"].startswith(prefix)] if prefix else page
+            return
+        async with reader.view() as view:
+            async for objects, asked in view.pages(of.name, page_size, prefix):
+                told = await self._api.read(of, asked) if asked else {}
+                yield [*objects, *told.values()]
+
+    async def fingerprints(self, of: Resource, length: int) -> dict[str, Fingerprint] | None:
+        """What changes when any row behind a bucket of objects does; None for what only the API can tell."""
+        reader = await self._open()
+        if of.name not in reader.resources:
+            return None
+        async with reader.view() as view:
+            return await view.fingerprints(of.name, length)
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[bool]:
+        """Everything that is listed inside the block is as it was when the block began."""
+        async with (await self._open()).steady():
+            yield True
+
+    async def estimate(self, projects: Iterable[str]) -> dict[str, int]:
+        """How many objects there are, by list key."""
+        reader = await self._open()
+        found = await self._api.estimate(projects)
+        async with reader.view() as view:
+            return found | {resource(name).plural: await view.count(name) for name in sorted(reader.resources)}
+
+    async def prove(self, sample: int = _SAMPLE) -> None:
+        """Compare the first objects of every resource with what the API says of them.
+
+        Raises SourceDatabaseError when they lastingly differ: then this Neutron is not one that we know.
+        """
+        reader = await self._open()
+        for name in sorted(reader.resources):
+            suspects: set[str] = set()
+            for look in range(_LOOKS):
+                suspects, problem = await self._differing(resource(name), suspects, sample)
+                if not suspects:
+                    break
+                await asyncio.sleep(_PAUSE * look)
+            else:
+                raise SourceDatabaseError(
+                    f"Neutron's database does not say what its API says of {name} {min(suspects)}: {problem}",
+                    "This release or plugin of Neutron is not known here; leave `source.database` out.",
+                )
+
+    async def _differing(self, of: Resource, among: set[str], sample: int) -> tuple[set[str], str]:
+        """Which of the first objects differ between database and API, and in what the first one does."""
+        ours: dict[str, Json] = {}
+        async with aclosing(self.pages(of, sample)) as pages:
+            if page := await anext(pages, None):
+                ours = {o["id"]: o for o in page if not among or o["id"] in among}
+        theirs = await self._api.read(of, sorted(ours))
+        found = {i for i, o in ours.items() if i not in theirs or digest(of, o) != digest(of, theirs[i])}
+        if not found:
+            return found, ""
+        first = min(found)
+        if first not in theirs:
+            return found, "the API does not have it"
+        return found, "; ".join(str(d) for d in differences(of, ours[first], theirs[first]))[:500]
+
+    # -- single objects, and everything that is not reading: through the API ---------------------------------------
+
+    async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
+        """The objects with these ids, from the API."""
+        return await self._api.read(of, ids)
+
+    async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field has one of these values, from the API."""
+        return await self._api.find(of, field, values)
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Make Neutron hold what the changes say, through its API."""
+        return await self._api.apply(changes)
+
+    async def extensions(self) -> set[str]:
+        """The aliases of the API extensions that this Neutron has loaded."""
+        return await self._api.extensions()
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._reader is not None:
+            self._reader.close()
+        await self._api.close()
+
+    async def _open(self) -> Reader:
+        async with self._opening:
+            if self._reader is None:
+                facts = Facts(
+                    frozenset(await self._api.extensions()),
+                    await self._project_id(),
+                    await self._dns_domain(),
+                )
+                self._reader = await asyncio.to_thread(Reader, self._url, facts)
+            return self._reader
+
+    async def _dns_domain(self) -> str:
+        """Neutron's option, which only the names that it gives to addresses show."""
+        found = ""
+        async for page in self._api.pages(resource("port"), _SAMPLE):
+            for port in page:
+                for given in port.get("dns_assignment") or ():
+                    if not port.get("dns_name"):
+                        found = str(given["fqdn"]).removeprefix(given["hostname"]).removeprefix(".")
+            break
+        return found
+
+
+def _side(side: DatabaseSide) -> Side:
+    """What the engine asks of a side, checked by mypy."""
+    return side

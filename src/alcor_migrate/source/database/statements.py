@@ -1,0 +1,196 @@
+"""SQL for a rule, made for the tables that this database really has.
+
+Only what is declared in a rule is asked for, in ranges of the object's id: whatever the size of the cloud, a page
+costs the same memory, and no cursor stays open while its rows travel to the target.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+
+from alcor_migrate.errors import SourceDatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from alcor_migrate.source.database.rules import Part, Rule
+
+_ABOVE = "zzzz"
+"""Sorts, behind the same beginning, above everything that ids are made of, whatever the collation."""
+
+_MYSQL = {"mysql", "mariadb"}
+
+
+class Statements:
+    """What is asked of the database for the objects of one rule.
+
+    `empty` names tables without a row: parts that lie there are not asked for. Raises SourceDatabaseError when a
+    column is missing that every release from Zed to 29 has.
+    """
+
+    def __init__(self, rule: Rule, tables: Mapping[str, sa.Table], dialect: str, empty: Collection[str] = ()) -> None:
+        self._rule = rule
+        self._tables = tables
+        self._dialect = dialect
+        self._main = tables[rule.table]
+        there = [p for p in rule.parts if self._is_there(p) and _tables_of(p).isdisjoint(empty)]
+        self._joined = [p for p in there if p.one]
+        self.lists = {p.name: self._rows_of(p) for p in there if not p.one}
+        """Part to the query for its rows; the object's id comes first, under the name `_of`."""
+        self.nothing: dict[str, None] = {
+            f"{p.name}.{_plain(c)}": None for p in rule.parts if p.one and p not in there for c in p.columns
+        }
+        """The columns of parts that are not there."""
+        self.without = tuple(p.name for p in rule.parts if not p.one and p not in there)
+        """Lists that are empty for every object."""
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def page(self, after: str, prefix: str, size: int) -> sa.Select[Any]:
+        """The next objects in the order of their ids; `prefix` begins all of them."""
+        query = self._objects().order_by(self._main.c.id).limit(size)
+        if after:
+            query = query.where(self._main.c.id > after)
+        for condition in self._beginning(prefix):
+            query = query.where(condition)
+        return query
+
+    def between(self, part: str, first: str, last: str) -> sa.Select[Any]:
+        """The rows of a part for the objects from one id to another."""
+        key = self._object_key(self._part(part))
+        return self.lists[part].where(key >= first, key <= last)
+
+    def count(self) -> sa.Select[Any]:
+        """How many objects there are."""
+        query = sa.select(sa.func.count()).select_from(self._main)
+        return self._only(query, self._main, self._rule.where)
+
+    def _objects(self) -> sa.Select[Any]:
+        chosen = [self._column(self._main, spec).label(_plain(spec)) for spec in self._rule.columns]
+        source: Any = self._main
+        for part in self._joined:
+            table = self._tables[part.table].alias(f"j_{part.name}")
+            on = table.c[part.key] == self._main.c[part.link]
+            for name, value in part.where:
+                on &= table.c[name] == value
+            source = source.outerjoin(table, on)
+            chosen += [self._column(table, spec).label(f"{part.name}.{_plain(spec)}") for spec in part.columns]
+        return self._only(sa.select(*chosen).select_from(source), self._main, self._rule.where)
+
+    def _rows_of(self, part: Part) -> sa.Select[Any]:
+        table = self._aliased(part)
+        chosen = [self._column(table, spec).label(_plain(spec)) for spec in part.columns]
+        source, key = self._source(part, table)
+        return self._only(sa.select(key.label("_of"), *chosen).select_from(source), table, part.where)
+
+    def _aliased(self, part: Part) -> Any:
+        return self._tables[part.table].alias(f"p_{part.name}")
+
+    def _source(self, part: Part, table: Any) -> tuple[Any, sa.ColumnElement[str]]:
+        """The part joined with what lies between it and the object's id; and that id."""
+        key = table.c[part.key]
+        source = table
+        if part.bridge is not None:
+            bridge = self._tables[part.bridge.table].alias(f"b_{part.name}")
+            on = key == bridge.c[part.bridge.link]
+            for name, value in part.bridge.where:
+                on &= bridge.c[name] == value
+            source, key = bridge.join(table, on), bridge.c[part.bridge.key]
+        if part.link != "id":
+            source, key = self._main.join(source, self._main.c[part.link] == key), self._main.c.id
+        return source, key
+
+    def _object_key(self, part: Part) -> sa.ColumnElement[str]:
+        return self.lists[part.name].selected_columns["_of"].element  # type: ignore[no-any-return]
+
+    # -- fingerprints --------------------------------------------------------------------------------------------
+
+    def sums(self, length: int) -> Iterable[tuple[str, sa.Select[Any]]]:
+        """Per table that feeds the objects, by its part: (beginning of the id, rows, sum of the rows' hashes)."""
+        own = [self._column(self._main, spec) for spec in self._rule.columns]
+        query = self._sum(self._main.c.id, own, length).select_from(self._main)
+        yield "", self._only(query, self._main, self._rule.where)
+        for part in self._rule.parts:
+            if part.name in self.lists or part in self._joined:
+                table = self._aliased(part)
+                source, key = self._source(part, table)
+                columns = [key, *(self._column(table, spec) for spec in part.columns)]
+                query = self._sum(key, columns, length).select_from(source)
+                yield part.name, self._only(query, table, part.where)
+
+    def _sum(self, key: sa.ColumnElement[str], columns: list[Any], length: int) -> sa.Select[Any]:
+        bucket = sa.func.substr(key, 1, length).label("bucket") if length else sa.literal("").label("bucket")
+        query = sa.select(bucket, sa.func.count(), sa.func.sum(self._hash(columns)))
+        return query.group_by(sa.text("bucket")) if length else query.group_by(bucket)
+
+    def _hash(self, columns: list[Any]) -> sa.ColumnElement[Any]:
+        """60 bits of the MD5 of a row's columns, each quoted, so that nothing reads like something else."""
+        if self._dialect in _MYSQL:
+            text = sa.func.concat_ws("|", *(sa.func.quote(c) for c in columns))
+            digits = sa.func.left(sa.func.md5(text), 15)
+            return sa.cast(sa.func.conv(digits, 16, 10), mysql.INTEGER(unsigned=True))
+        if self._dialect == "postgresql":
+            text = sa.func.concat_ws("|", *(sa.func.quote_nullable(c) for c in columns))
+            bits = sa.literal("x").concat(sa.func.left(sa.func.md5(text), 15))
+            return sa.cast(sa.cast(bits, postgresql.BIT(60)), sa.BigInteger)
+        return sa.func.alcor_hash(*columns)
+
+    # -- what there is -------------------------------------------------------------------------------------------
+
+    def _part(self, name: str) -> Part:
+        return next(p for p in self._rule.parts if p.name == name)
+
+    def _is_there(self, part: Part) -> bool:
+        if any(name not in self._tables for name in _tables_of(part)):
+            return False
+        return part.key in self._tables[part.table].c and part.link in self._main.c
+
+    def _column(self, table: Any, spec: str) -> sa.ColumnElement[Any]:
+        """A column under the first of its names that this release knows; one that ends in `?` may be missing."""
+        for name in spec.rstrip("?").split("|"):
+            if name in table.c:
+                column = table.c[name]
+                return self._time(column) if isinstance(column.type, sa.DateTime) else column
+        if spec.endswith("?"):
+            return sa.null()
+        original = getattr(table, "element", table)
+        raise SourceDatabaseError(
+            f"Neutron's table {original.name} has no column {' or '.join(spec.split('|'))}",
+            "This release of Neutron is not known here; leave `source.database` out, and its API is read.",
+        )
+
+    def _time(self, column: Any) -> sa.ColumnElement[str]:
+        """A time as Neutron's API writes it, made by the database."""
+        if self._dialect in _MYSQL:
+            return sa.func.date_format(column, sa.literal_column("'%Y-%m-%dT%H:%i:%sZ'"))
+        if self._dialect == "postgresql":
+            return sa.func.to_char(column, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        return sa.func.strftime("%Y-%m-%dT%H:%M:%SZ", column)
+
+    def _beginning(self, prefix: str) -> list[sa.ColumnElement[bool]]:
+        """Conditions that an index can use, and one that is exact."""
+        if not prefix:
+            return []
+        key = self._main.c.id
+        return [key >= prefix, key < prefix + _ABOVE, sa.func.substr(key, 1, len(prefix)) == prefix]
+
+    def _only(self, query: sa.Select[Any], table: Any, where: Iterable[tuple[str, str]]) -> sa.Select[Any]:
+        for name, value in where:
+            query = query.where(table.c[name] == value)
+        return query
+
+
+def tables_of(rule: Rule) -> set[str]:
+    """Every table that the objects of a rule are made of."""
+    return {rule.table}.union(*(_tables_of(part) for part in rule.parts))
+
+
+def _tables_of(part: Part) -> set[str]:
+    return {part.table, part.bridge.table} if part.bridge else {part.table}
+
+
+def _plain(spec: str) -> str:
+    return spec.rstrip("?").partition("|")[0]
