@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def _several(urls: str | list[str]) -> tuple[str, ...]:
     return (urls,) if isinstance(urls, str) else tuple(urls)
 
+
 MAX_CHUNK = 10_000
 """The most objects in a page."""
 
@@ -32,6 +33,9 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str | list[str]
     """Neutron's own address, or those of several Neutron servers on one database; the one in the catalogue is, or
     becomes, the gateway's."""
+    database: str = ""
+    """Neutron's database, read instead of its API where everything is read: `mysql+pymysql://…` or
+    `postgresql+psycopg://…`, as a user who may only read. The primary, or any node of a Galera cluster."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -45,6 +49,8 @@ class TargetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str | list[str]
     """Its address, where it serves its native API and the Neutron API; it trusts the same Keystone. Or those of
     several servers on one store; `complete` lets the catalogue point to the first."""
+    kind: Literal["bundled", "upstream"] = "bundled"
+    """Which Alcor it is: this project's, or upstream's, which `assess` judges and `run` cannot load yet."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -114,6 +120,9 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A directory of executables that are run at transitions; see the page on operating."""
     hook_timeout: float = 30.0
     """Seconds after which a hook is ended and counts as failed."""
+    rabbitmq: str = ""
+    """RabbitMQ's management API, `http://user:password@host:15672/vhost`, where Neutron's agents have their queues;
+    `drain` looks there whether they are empty."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +137,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the journal is kept instead of a file in `state_dir`: the URL of a database of its own on MariaDB
     (`mysql+pymysql://…`) or PostgreSQL (`postgresql+psycopg://…`)."""
     engine: EngineSettings = EngineSettings()
+    answers: str = ""
+    """The answers file of `assess`. With one, `run` begins only where assess finds nothing that is not answered."""
 
 
 def load_settings(path: Path) -> Settings:
@@ -161,6 +172,7 @@ def _from(directory: Path, settings: Settings) -> Settings:
     return msgspec.structs.replace(
         settings,
         state_dir=str((directory / settings.state_dir).resolve()),
+        answers=str((directory / settings.answers).resolve()) if settings.answers else "",
         engine=msgspec.structs.replace(
             engine,
             **{
