@@ -1,7 +1,8 @@
 """The control socket: how the command line reaches a running migration.
 
-HTTP with JSON on a Unix socket in the state directory, which only its owner can open. Answers are
-`{"result": …}` or `{"error": {"message", "next_step", "exit_code"}}`.
+Two Unix sockets in the state directory, which only its owner can open. `control.sock` speaks HTTP with JSON;
+answers are `{"result": …}` or `{"error": {"message", "next_step", "exit_code"}}`. `console.sock` takes one line and
+answers in words, for `echo status | nc -U console.sock`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
+import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SOCKET = "control.sock"
+CONSOLE = "console.sock"
 
+_LINE_PATIENCE = 10.0
 _LONGEST_NAME = 100
 """Unix socket addresses have 108 bytes on Linux; longer directories are reached through a relative name."""
 
@@ -41,9 +47,9 @@ class Remote(MigrationError):
         self.exit_code = exit_code
 
 
-def socket_path(state_dir: str) -> str:
-    """Where the control socket of a state directory is."""
-    path = Path(state_dir) / SOCKET
+def socket_path(state_dir: str, name: str = SOCKET) -> str:
+    """Where a socket of a state directory is."""
+    path = Path(state_dir) / name
     if len(os.fsencode(path)) < _LONGEST_NAME:
         return str(path)
     return os.path.relpath(path)
@@ -52,10 +58,8 @@ def socket_path(state_dir: str) -> str:
 @contextlib.asynccontextmanager
 async def serving(migration: Migration) -> AsyncIterator[None]:
     """Keep the control socket of a migration open. Raises ControlError."""
-    path = socket_path(migration.settings.state_dir)
-    # The state directory's lock is ours, so a socket that is there was left by a process that is gone.
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108  # one call at start, on a local file system
+    path, console = (socket_path(migration.settings.state_dir, name) for name in (SOCKET, CONSOLE))
+    _unlink(path, console)
     app = web.Application()
     app.router.add_post("/{verb}", lambda request: _answer(migration, request))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
@@ -63,6 +67,7 @@ async def serving(migration: Migration) -> AsyncIterator[None]:
     mask = os.umask(0o177)
     try:
         await web.UnixSite(runner, path).start()
+        lines = await asyncio.start_unix_server(lambda r, w: _converse(migration, r, w), console)
     except OSError as error:
         await runner.cleanup()
         raise ControlError(f"the control socket {path} cannot be opened: {error}") from error
@@ -71,9 +76,44 @@ async def serving(migration: Migration) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        lines.close()
         await runner.cleanup()
+        _unlink(path, console)
+
+
+def _unlink(*paths: str) -> None:
+    # The state directory's lock is ours, so a socket that is there was left by a process that is gone.
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108  # as above
+            os.unlink(path)  # noqa: PTH108  # one call at start, on a local file system
+
+
+async def _converse(migration: Migration, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one line, and close; the audit log gets the name of who is at the other end, as the kernel knows it."""
+    from alcor_migrate.engine.console import obey  # noqa: PLC0415  # see _status
+
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        async with asyncio.timeout(_LINE_PATIENCE):
+            line = (await reader.readline()).decode("utf-8", "replace")
+        try:
+            said = await asyncio.shield(obey(migration, line, _peer(writer)))
+        except AlcorError as error:
+            said = f"{error.message}\n{error.next_step}"
+        writer.write(said.encode() + b"\n")
+        await writer.drain()
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def _peer(writer: asyncio.StreamWriter) -> str:
+    connection = writer.get_extra_info("socket")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", credentials)
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"
 
 
 async def call(state_dir: str, verb: str, /, **arguments: Any) -> Any:
@@ -119,25 +159,41 @@ async def _unknown(_migration: Migration, _: dict[str, Any]) -> Any:
 
 
 async def _status(migration: Migration, _: dict[str, Any]) -> Any:
-    from alcor_migrate.status import to_json  # noqa: PLC0415  # the asking side need not load the engine
+    from alcor_migrate.status import gather, to_json  # noqa: PLC0415  # the asking side need not load the engine
 
-    return to_json(await migration.status())
+    return to_json(await gather(migration))
+
+
+async def _audit(migration: Migration, _: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(migration.store.audit())
 
 
 async def _verify(migration: Migration, arguments: dict[str, Any]) -> Any:
-    return msgspec.to_builtins(await migration.verify(repair=bool(arguments.get("repair"))))
+    found = await migration.verify(arguments.get("actor", "?"), repair=bool(arguments.get("repair")))
+    return msgspec.to_builtins(found)
 
 
 async def _cutover(migration: Migration, arguments: dict[str, Any]) -> Any:
-    return msgspec.to_builtins(await migration.cutover(arguments["actor"]))
+    made = await migration.cutover(
+        arguments["actor"], arguments.get("max_hold"), arguments.get("postpone_flag_file") or ""
+    )
+    return msgspec.to_builtins(made)
 
 
-async def _gates(migration: Migration, arguments: dict[str, Any]) -> Any:
-    return msgspec.to_builtins(await migration.look_ahead(arguments["of"]))
+async def _forecast(migration: Migration, arguments: dict[str, Any]) -> Any:
+    found = await migration.look_ahead(arguments["of"], arguments["actor"], arguments.get("max_hold"))
+    document: dict[str, Any] = msgspec.to_builtins(found)
+    return document | {"fits": found.fits, "state": migration.store.state.value}
 
 
 async def _reverse(migration: Migration, arguments: dict[str, Any]) -> Any:
-    return msgspec.to_builtins(await migration.reverse(arguments["actor"]))
+    return msgspec.to_builtins(await migration.reverse(arguments["actor"], arguments.get("max_hold")))
+
+
+async def _drain(migration: Migration, arguments: dict[str, Any]) -> Any:
+    found = await migration.drain(arguments["actor"], arguments.get("wait") or 0.0)
+    document: dict[str, Any] = msgspec.to_builtins(found)
+    return document | {"empty": found.empty, "words": found.words}
 
 
 async def _complete(migration: Migration, arguments: dict[str, Any]) -> Any:
@@ -148,12 +204,27 @@ async def _cancel(migration: Migration, arguments: dict[str, Any]) -> Any:
     await migration.cancel(arguments["actor"])
 
 
+async def _resume(migration: Migration, arguments: dict[str, Any]) -> Any:
+    await migration.resume(arguments["actor"])
+    return migration.store.state.words
+
+
+async def _control(migration: Migration, arguments: dict[str, Any]) -> Any:
+    from alcor_migrate.engine.console import obey  # noqa: PLC0415  # as above
+
+    return await obey(migration, arguments["command"], arguments["actor"])
+
+
 _VERBS: dict[str, Callable[[Migration, dict[str, Any]], Awaitable[Any]]] = {
     "status": _status,
+    "audit": _audit,
     "verify": _verify,
-    "gates": _gates,
+    "forecast": _forecast,
     "cutover": _cutover,
     "reverse": _reverse,
+    "drain": _drain,
     "complete": _complete,
     "cancel": _cancel,
+    "resume": _resume,
+    "control": _control,
 }

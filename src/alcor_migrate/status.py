@@ -6,15 +6,19 @@ ends in `_ms`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001  # msgspec reads the annotations at run time
+from alcor_migrate.engine.attention import Concern  # noqa: TC001  # msgspec reads the annotations at run time
+from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001
 from alcor_migrate.engine.cutover import Attempt  # noqa: TC001
 from alcor_migrate.engine.gates import Gate  # noqa: TC001
-from alcor_migrate.engine.state import Transition  # noqa: TC001
+from alcor_migrate.engine.state import State, Transition
 from alcor_migrate.engine.verify import Verification  # noqa: TC001
+
+if TYPE_CHECKING:
+    from alcor_migrate.engine.conductor import Migration
 
 VERSION = 1
 
@@ -89,6 +93,38 @@ class SweepStatus(msgspec.Struct, kw_only=True):
     """Objects that had passed the gateway by."""
 
 
+class ThrottleStatus(msgspec.Struct, kw_only=True):
+    """Whether copy, verify and sweep may read on."""
+
+    reason: str
+    """Why they have to wait now; empty when they may go on."""
+    waiting: bool
+    """Whether one of them does wait now."""
+    waited: float
+    """How long they have waited since the start."""
+    source_latency: float
+    """What the source's last probe took; 0 before the first."""
+    source_latency_target: float
+    """Above this they wait; 0 is never."""
+
+
+class SteeringStatus(msgspec.Struct, kw_only=True):
+    """The operator's settings as they are now (`alcor-migrate control`)."""
+
+    chunk_size: int
+    """Objects in a page of copy, verify and sweep."""
+    max_hold: float
+    """The bound of the next handover's hold."""
+    max_lag: float
+    """The lag above which cutover and reverse are refused."""
+    throttled: str
+    """Who has throttled copy, verify and sweep; empty when nobody has."""
+    postponed: str
+    """Who has postponed the cutover; empty when nobody has."""
+    waits: str
+    """The cutover that was asked for and waits, and for what; empty when there is none."""
+
+
 class Status(msgspec.Struct, kw_only=True):
     """Everything an operator asks about a running migration."""
 
@@ -100,6 +136,10 @@ class Status(msgspec.Struct, kw_only=True):
     """Where the state machine is; see `transitions`."""
     since: float
     """When it got there."""
+    standing: str
+    """The same as `state`; while that is `needs_attention`, the state beneath it."""
+    attention: list[Concern]
+    """What needs attention, oldest first."""
     active: str
     """Which side users' requests go to: `source` or `target`."""
     ready: bool
@@ -116,6 +156,10 @@ class Status(msgspec.Struct, kw_only=True):
     """See below."""
     sweep: SweepStatus
     """See below."""
+    throttle: ThrottleStatus
+    """See below."""
+    steering: SteeringStatus
+    """See below."""
     verification: Verification | None
     """What the last verify found, in this direction."""
     verification_is: str
@@ -124,10 +168,87 @@ class Status(msgspec.Struct, kw_only=True):
     """Each gate of the next handover, open or closed, with its reason."""
     attempts: list[Attempt]
     """Every try of a handover."""
+    aborts: dict[str, int]
+    """How many of them failed, by `why`."""
     transitions: list[Transition]
-    """The audit log: who, when, what, why."""
+    """The changes of the state: who, when, what, why. `alcor-migrate audit` has everything else that was done."""
     started_at: float
     """When this process started."""
+
+
+async def gather(migration: Migration) -> Status:
+    """Everything an operator asks, as of now."""
+    store, gateway, journal, replay = migration.store, migration.gateway, migration.journal, migration.replay
+    upkeep, steering, throttle = migration.upkeep, migration.steering, migration.throttle
+    counts = await journal.counts()
+    history = store.transitions()
+    verdicts = await migration.gates("source" if replay.active == "target" else "target", quick=True)
+    # A reverse verifies by itself, so that it can be had at once.
+    needed = [g for g in verdicts if store.state is not State.SWITCHED or g.name != "verification"]
+    failed = [attempt.why for attempt in migration.attempts if not attempt.succeeded]
+    return Status(
+        version=VERSION,
+        cloud=migration.settings.source.cloud,
+        state=store.state.value,
+        since=history[-1].at if history else migration.started_at,
+        standing=store.standing.value,
+        attention=migration.concerns,
+        active=replay.active,
+        ready=store.state in {State.READY, State.REVERSED, State.SWITCHED} and all(g.open for g in needed),
+        activity=migration.activity,
+        gateway=GatewayStatus(
+            listen=migration.settings.gateway.listen,
+            route=gateway.route.value,
+            epoch=gateway.epoch,
+            policy=migration.settings.gateway.policy,
+            incomplete=upkeep.incomplete,
+            in_flight_writes=gateway.in_flight_writes,
+            held=gateway.stats.held_now,
+            longest_hold_ms=gateway.stats.longest_hold_ms,
+            requests={" ".join(map(str, key)): n for key, n in gateway.stats.requests.items()},
+            captured=gateway.stats.captured_total,
+        ),
+        journal=JournalStatus(
+            position=journal.position,
+            entries=counts.outcomes,
+            unknown=counts.unknown,
+            stalled=journal.stalled,
+            bytes=journal.size,
+        ),
+        copy=migration.copy,
+        replay=ReplayStatus(
+            applied=replay.applied,
+            lag=replay.lag,
+            worst_lag=replay.worst_lag,
+            entries=replay.entries,
+            changes=replay.changes,
+            trouble=replay.trouble,
+            poison={str(k): v for k, v in replay.poison.items()},
+        ),
+        sweep=upkeep.swept,
+        throttle=ThrottleStatus(
+            reason=throttle.reason,
+            waiting=throttle.holds_back,
+            waited=throttle.waited,
+            source_latency=throttle.latency,
+            source_latency_target=steering.source_latency,
+        ),
+        steering=SteeringStatus(
+            chunk_size=steering.chunk_size,
+            max_hold=steering.max_hold,
+            max_lag=steering.max_lag,
+            throttled=steering.throttled,
+            postponed=steering.postponed,
+            waits=migration.postponement.waits,
+        ),
+        verification=upkeep.verification,
+        verification_is=upkeep.freshness,
+        gates=verdicts,
+        attempts=migration.attempts,
+        aborts={why: failed.count(why) for why in sorted(set(failed))},
+        transitions=history,
+        started_at=migration.started_at,
+    )
 
 
 def to_json(status: Status) -> dict[str, Any]:

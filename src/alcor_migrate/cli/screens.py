@@ -64,6 +64,7 @@ def status(document: dict[str, Any]) -> RenderableType:
         _headline(document),
         _copy(document["copy"]),
         _numbers(document),
+        *_attention(document),
         _gates(document["gates"]),
         *_attempts(document["attempts"]),
     )
@@ -92,28 +93,52 @@ def attempt(verb: str, made: dict[str, Any]) -> RenderableType:
     )
 
 
-def dry_run(verb: str, gates: list[dict[str, Any]], now: dict[str, Any]) -> RenderableType:
+def dry_run(verb: str, found: dict[str, Any]) -> RenderableType:
     """The screen of `cutover --dry-run` and `reverse --dry-run`."""
-    old, new = ("Neutron", "Alcor") if verb == "cutover" else ("Alcor", "Neutron")
-    steps = [
-        f"hold new writes in the gateway (route {now['gateway']['route']}; reads go on to {old})",
-        f"wait for {now['gateway']['in_flight_writes']} writes that are in flight at {old} now",
-        (
-            "take the journal's position and replay up to it (lag now "
-            f"{now['replay']['lag'] * 1000:.0f} ms, worst so far {now['replay']['worst_lag'] * 1000:.0f} ms)"
-        ),
-        "read what changed in the last seconds once more on both sides",
-        f"record the switch, let reads and held writes go to {new}",
-    ]
-    closed = [g for g in gates if not g["open"]]
+    table = Table(title=f"{verb} would, within the bound of the hold:", title_justify="left")
+    for column in ("", "step", "expected", "worst", "measured by"):
+        table.add_column(column, justify="right" if column in {"expected", "worst"} else "left", overflow="fold")
+    for number, step in enumerate(found["steps"], 1):
+        table.add_row(
+            str(number), plain(step["what"]), _ms(step["expected_ms"]), _ms(step["worst_ms"]), plain(step["basis"])
+        )
+    closed = [g for g in found["gates"] if not g["open"]]
+    held = f"Writes would be held for about {found['hold_ms']:.0f} ms; the bound is {found['max_hold_ms']:.0f} ms"
     return Group(
-        f"{verb} would, within the bound of the hold:",
-        *(f"  {number}. {step}" for number, step in enumerate(steps, 1)),
-        _gates(gates),
+        table,
+        held + ("." if found["fits"] else ": [red]that is too long[/], so attempts would give up and be repeated."),
+        _gates(found["gates"]),
         "[red]It would be refused now.[/] A lag that is only just too high is waited for."
         if closed
         else "[green]Every gate is open.[/]",
     )
+
+
+def drained(found: dict[str, Any]) -> RenderableType:
+    """The screen of `drain`."""
+    table = Table.grid(padding=(0, 2))
+    words = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]not seen[/]"}
+    for check in found["checks"]:
+        table.add_row(words[check["passed"]], check["name"], plain("; ".join([check["reason"], *check["shown"]])))
+    result = "[green]drained[/]" if found["empty"] else "[red]not drained[/]"
+    return Panel(Group(table, result), title="Neutron's pipeline", title_align="left")
+
+
+def audit(entries: list[dict[str, Any]]) -> RenderableType:
+    """The screen of `audit`."""
+    table = Table()
+    for column in ("when", "who", "what", "state", "why"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        when = dt.datetime.fromtimestamp(entry["at"]).astimezone().isoformat(" ", "seconds")
+        before, after = entry["before"].replace("_", " "), entry["after"].replace("_", " ")
+        state = after if before == after else f"{before} > {after}"
+        table.add_row(when, plain(entry["actor"]), entry["act"], state, plain(entry["reason"]))
+    return table
+
+
+def _ms(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0f} ms"
 
 
 def _headline(document: dict[str, Any]) -> RenderableType:
@@ -181,7 +206,28 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         result,
         f"sweeps: {document['sweep']['sweeps']}, found {document['sweep']['found']}",
     )
+    throttle = document["throttle"]
+    table.add_row(
+        "throttle",
+        f"[yellow]{plain(throttle['reason'])}[/]" if throttle["reason"] else "none",
+        f"source answers in {throttle['source_latency'] * 1000:.0f} ms",
+        f"waited {throttle['waited']:.0f} s",
+    )
     return Panel(table, title="now", title_align="left")
+
+
+def _attention(document: dict[str, Any]) -> list[RenderableType]:
+    """What needs attention, and what the operator has told it to wait for."""
+    parts: list[RenderableType] = [
+        f"[bold red]needs attention:[/] {plain(c['name'])}: {plain(c['reason'])}. {plain(c['next_step'])}"
+        for c in document["attention"]
+    ]
+    steering = document["steering"]
+    if steering["waits"]:
+        parts.append(f"[yellow]a cutover waits:[/] {plain(steering['waits'])}")
+    elif steering["postponed"]:
+        parts.append(f"[yellow]cutovers are postponed[/] by {plain(steering['postponed'])}")
+    return parts
 
 
 def _gates(gates: list[dict[str, Any]]) -> RenderableType:

@@ -1,11 +1,11 @@
 """The handover of the API traffic from one side to the other: cutover forwards, reverse backwards, one protocol.
 
-    catch up → hold → in-flight writes drained → position taken *then* → replayed to it → last look at what
-    changed just now → recorded → flipped → released
+    catch up → hold → in-flight writes drained → position taken *then* → replayed to it, as the attempt's own token
+    confirms → last look at what changed just now → recorded → flipped → released
 
 Everything between hold and release happens within the hold's bound. Whatever is late or fails releases the held
 writes to the old side; the attempt is counted, and another follows after a pause. Each attempt has its own token,
-so that a stale mark is never taken for the new one. Nothing throttles inside the hold.
+so that a stale mark is never taken for the new one. Nothing throttles inside the hold, and no hook runs in it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
 from alcor_migrate.errors import GatewayError, MigrationError
 from alcor_migrate.gateway import Route
+from alcor_migrate.journal import HANDOVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
 
     from alcor_migrate.engine.replay import Replay
     from alcor_migrate.gateway import ApiGateway
@@ -37,6 +39,17 @@ _LAST_LOOK = 200
 """How many recently changed objects the last look reads again; more would not fit into the hold."""
 _RESERVE = 0.2
 """The part of the hold in seconds that is kept for recording and flipping."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+
+IN_FLIGHT, LAG, LATE, REJECTED, EXPIRED, ABORTED = (
+    "writes in flight",
+    "lag",
+    "time",
+    "rejected objects",
+    "hold expired",
+    "aborted",
+)
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -50,6 +63,11 @@ class Attempt(msgspec.Struct, kw_only=True):
     """Whether the traffic was switched."""
     reason: str = ""
     """Why not."""
+    why: str = ""
+    """The same in one of a few words, to be counted: `writes in flight`, `lag`, `time`, `rejected objects`, `hold
+    expired`, `aborted`, `failed`."""
+    max_hold: float = 0.0
+    """The bound of its hold, in seconds."""
     drained_ms: float = 0.0
     """When the last write in flight had its outcome."""
     replayed_ms: float = 0.0
@@ -66,83 +84,133 @@ class Attempt(msgspec.Struct, kw_only=True):
     """How many of them differed."""
 
 
-class Late(MigrationError):
-    """A step of the handover did not fit into the hold."""
+class NotNow(MigrationError):
+    """The handover cannot be done in this attempt; `why` is one of a few words."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class Handover:
-    """Moves the traffic to `to`; `record` makes the new state durable and is called once, inside the hold."""
+    """Moves the traffic to `to`; `record` makes the new state durable and is called once, inside the hold.
 
-    def __init__(self, gateway: ApiGateway, journal: Journal, replay: Replay, max_hold: float) -> None:
+    `quiet` is entered around each attempt, and `failed` is told of each that failed.
+    """
+
+    def __init__(
+        self,
+        gateway: ApiGateway,
+        journal: Journal,
+        replay: Replay,
+        max_hold: float,
+        quiet: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+        failed: Callable[[Attempt], None] = lambda _: None,
+    ) -> None:
         self._gateway = gateway
         self._journal = journal
         self._replay = replay
         self._max_hold = max_hold
+        self._quiet = quiet
+        self._failed = failed
+        self._aborted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def abort(self, reason: str) -> None:
+        """Do not switch any more: what is held goes to the old side. Too late once the switch is recorded."""
+        if not self._aborted.done():
+            self._aborted.set_result(reason)
 
     async def run(self, to: str, attempts: int, record: Callable[[Attempt], None]) -> list[Attempt]:
         """Try until it works or the attempts are used up; the last attempt says which."""
         made: list[Attempt] = []
-        pause = 0.5
+        pause = _FIRST_PAUSE
         for _ in range(attempts):
             if made:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 10.0)
-            attempt = Attempt(token=uuid.uuid4().hex, at=time.time())
+                await asyncio.wait({self._aborted}, timeout=pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                if self._aborted.done():
+                    break
+            attempt = Attempt(token=uuid.uuid4().hex, at=time.time(), max_hold=self._max_hold)
             made.append(attempt)
-            await self._try(to, attempt, record)
+            async with self._quiet():
+                await self._try(to, attempt, record)
             log.info("handover_attempt", to=to, **msgspec.to_builtins(attempt))
             if attempt.succeeded:
                 break
+            self._failed(attempt)
         return made
 
     async def _try(self, to: str, attempt: Attempt, record: Callable[[Attempt], None]) -> None:
         old, new = (Route.CAPTURE, Route.TARGET) if to == "target" else (Route.TARGET, Route.CAPTURE)
-        if not await self._catch_up():
-            attempt.reason = f"the lag stayed above {_LOW_LAG:g} s for {_CATCH_UP:g} s; nothing was held"
+        try:
+            await self._unless_aborted(self._catch_up())
+        except NotNow as error:
+            attempt.reason, attempt.why = f"{error.message}; nothing was held", error.why
             return
         start = time.monotonic()
         epoch = await self._gateway.hold(self._max_hold)
-        goes_to = old
-        try:
-            await self._hand_over(attempt, epoch, start, record)
+
+        def switch() -> None:
+            # No turn of the event loop between these: what is recorded is what is done, whoever is cancelled.
+            self._gateway.claim(epoch)
+            record(attempt)
             self._replay.active = to
-            goes_to = new
-        except (MigrationError, TimeoutError) as error:
-            attempt.reason = str(error) or "the hold's time was used up"
+            attempt.succeeded = True
+
+        try:
+            await self._unless_aborted(self._hand_over(attempt, start))
+            switch()
+        except NotNow as error:
+            attempt.reason, attempt.why = error.message, error.why
+        except TimeoutError:
+            attempt.reason, attempt.why = "the hold's time was used up", LATE
+        except MigrationError as error:
+            attempt.reason, attempt.why = error.message, EXPIRED if isinstance(error, GatewayError) else "failed"
         finally:
             # Whatever happened, nobody waits any longer; a hold that gave up by itself went to the old side.
             with contextlib.suppress(GatewayError):
-                await self._gateway.release(goes_to, epoch=epoch)
+                await self._gateway.release(new if attempt.succeeded else old, epoch=epoch)
             attempt.hold_ms = _since(start)
-        attempt.succeeded = goes_to is new
 
-    async def _hand_over(self, attempt: Attempt, epoch: int, start: float, record: Callable[[Attempt], None]) -> None:
+    async def _hand_over(self, attempt: Attempt, start: float) -> None:
         deadline = start + self._max_hold - _RESERVE
         if not await self._gateway.drained(deadline - time.monotonic()):
-            raise Late(f"{self._gateway.in_flight_writes} writes were still in flight on the old side")
+            raise NotNow(f"{self._gateway.in_flight_writes} writes were still in flight on the old side", IN_FLIGHT)
         attempt.drained_ms = _since(start)
         async with asyncio.timeout(deadline - time.monotonic()):
-            attempt.position = await self._journal.mark("handover", attempt.token)
+            attempt.position = await self._journal.mark(HANDOVER, attempt.token)
             await self._replay.reach(attempt.position)
+            if self._replay.confirmed != attempt.token:
+                raise NotNow("replay did not come to the mark of this attempt", LATE)
             attempt.replayed_ms = _since(start)
-            recent = sorted(self._replay.recent())[:_LAST_LOOK]
+            recent = self._replay.recent()[:_LAST_LOOK]
             attempt.looked_at = len(recent)
             attempt.found_late = len(await self._replay.recheck(recent))
             attempt.looked_ms = _since(start)
         if self._replay.poison:
-            raise Late(f"{len(self._replay.poison)} objects were not taken by the passive side")
-        # From here on the gateway no longer gives up on its own; what is recorded now is what is done.
-        self._gateway.claim(epoch)
-        record(attempt)
+            raise NotNow(f"{len(self._replay.poison)} objects were not taken by the passive side", REJECTED)
 
-    async def _catch_up(self) -> bool:
+    async def _catch_up(self) -> None:
         """Wait, without holding anyone, until the lag is as low as it gets under load."""
         until = time.monotonic() + _CATCH_UP
-        while time.monotonic() < until:
-            if self._replay.lag <= _LOW_LAG and not self._replay.trouble:
-                return True
+        while self._replay.lag > _LOW_LAG or self._replay.trouble:
+            if time.monotonic() > until:
+                raise NotNow(f"the lag stayed above {_LOW_LAG:g} s for {_CATCH_UP:g} s", LAG)
             await asyncio.sleep(0.02)
-        return False
+
+    async def _unless_aborted(self, work: Coroutine[None, None, None]) -> None:
+        """Do it, unless `abort` is called before it is done. Raises NotNow then."""
+        task = asyncio.ensure_future(work)
+        try:
+            both: set[asyncio.Future[Any]] = {task, self._aborted}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if task.cancelled():
+            raise NotNow(self._aborted.result(), ABORTED)
+        task.result()
 
 
 def _since(start: float) -> float:

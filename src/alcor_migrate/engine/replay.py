@@ -21,8 +21,8 @@ import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match, still_held
-from alcor_migrate.errors import CloudError, MigrationError
-from alcor_migrate.journal import INCOMPLETE, MARK, NOT_SENT
+from alcor_migrate.errors import CloudError, JournalError, MigrationError
+from alcor_migrate.journal import HANDOVER, INCOMPLETE, MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query
 from alcor_model import resource
 
@@ -82,6 +82,8 @@ class Replay:
         """Whether the journal says that writes passed without a record, and no sweep has been made since."""
         self.poison: dict[Key, str] = {}
         """Objects that the passive side would not take, with its reason."""
+        self.confirmed = ""
+        """The token of the last mark of a handover that was passed."""
         self.undeclared: dict[str, int] = {}
         """Writes to collections that nobody declared, by collection: what they made stays behind."""
         self.entries = 0
@@ -111,10 +113,10 @@ class Replay:
         name = active or self.active
         return self._sides[name], self._sides["target" if name == "source" else "source"]
 
-    def recent(self) -> set[Key]:
-        """What was applied in the last few seconds."""
+    def recent(self) -> list[Key]:
+        """What was applied in the last few seconds, newest first."""
         horizon = time.monotonic() - _RECENT
-        return {key for at, key in self._recent if at > horizon}
+        return list(dict.fromkeys(key for at, key in reversed(self._recent) if at > horizon))
 
     def begin_chunk(self, token: str, of: Resource, low: int) -> Chunk:
         """Announce a chunk whose low watermark stands at position `low`; it is applied at its high watermark."""
@@ -146,7 +148,7 @@ class Replay:
         while True:
             try:
                 await self._round()
-            except CloudError as error:
+            except (CloudError, JournalError) as error:
                 self.trouble = error.message
                 log.warning("replay_waits", reason=error.message, seconds=round(pause, 1))
                 await asyncio.sleep(pause)
@@ -177,6 +179,8 @@ class Replay:
         for event in events:
             if event.kind == MARK and event.mark is not None:
                 self.incomplete = self.incomplete or event.mark.kind == INCOMPLETE
+                if event.mark.kind == HANDOVER:
+                    self.confirmed = event.mark.token
                 await self._apply_chunk(event.mark.token)
         if outcomes:
             self.entries += len(outcomes)

@@ -6,6 +6,10 @@
                                                  reversed ◄──────────── reversing ┘
 
 Everything before `switched`, and `reversed`, can become `cancelled`; a reversed migration can be cut over again.
+
+Each state that lasts can become `needs_attention`, and comes back from there to the same state. The state beneath,
+the *standing*, says where the traffic goes meanwhile, and what is possible: what leads back (reverse, cancel) is,
+what leads on (cutover, complete) is not.
 """
 
 from __future__ import annotations
@@ -43,6 +47,12 @@ class State(Enum):
     REVERSED = "reversed"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    NEEDS_ATTENTION = "needs_attention"
+
+    @property
+    def words(self) -> str:
+        """As it is said to people."""
+        return self.value.replace("_", " ")
 
 
 _ALLOWED: dict[State, frozenset[State]] = {
@@ -57,16 +67,32 @@ _ALLOWED: dict[State, frozenset[State]] = {
     State.REVERSED: frozenset({State.CUTTING_OVER, State.READY, State.CANCELLED}),
     State.COMPLETED: frozenset(),
     State.CANCELLED: frozenset(),
+    State.NEEDS_ATTENTION: frozenset(),
 }
+_INTERRUPTIBLE = {
+    State.CAPTURING,
+    State.COPYING,
+    State.CATCHING_UP,
+    State.READY,
+    State.SWITCHED,
+    State.REVERSED,
+}
+_WAYS_BACK = frozenset({State.REVERSING, State.CANCELLED})
+
+TRANSITION = "transition"
 
 
-def may_follow(state: State, following: State) -> bool:
-    """Whether the state machine has this transition."""
+def may_follow(state: State, following: State, standing: State | None = None) -> bool:
+    """Whether the state machine has this transition; `standing` is the state beneath `needs_attention`."""
+    if following is State.NEEDS_ATTENTION:
+        return state in _INTERRUPTIBLE
+    if state is State.NEEDS_ATTENTION and standing is not None:
+        return following is standing or following in _ALLOWED[standing] & _WAYS_BACK
     return following in _ALLOWED[state]
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """One line of the audit log; `at` is unix seconds."""
+    """A change of the state; `at` is unix seconds."""
 
     at: float
     """When."""
@@ -82,6 +108,13 @@ class Transition(msgspec.Struct, frozen=True):
     """What was seen."""
 
 
+class Entry(Transition, frozen=True, kw_only=True):
+    """A line of the audit log."""
+
+    act: str
+    """`transition`; or what else was done: `command`, `hook`, `refused`, `repair`, `drain`, `forecast`."""
+
+
 _metadata = sa.MetaData()
 _audit = sa.Table(
     "audit",
@@ -89,11 +122,21 @@ _audit = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("act", sa.Text, nullable=False),
     sa.Column("before", sa.Text, nullable=False),
     sa.Column("after", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False),
 )
+for _verb in ("UPDATE", "DELETE"):
+    sa.event.listen(
+        _audit,
+        "after_create",
+        sa.DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy has no types there
+            f"CREATE TRIGGER audit_refuses_{_verb.lower()} BEFORE {_verb} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        ),
+    )
 _facts = sa.Table(
     "facts",
     _metadata,
@@ -128,40 +171,74 @@ class StateStore:
         self._engine = sa.create_engine(f"sqlite:///{directory / 'state.sqlite'}")
         sa.event.listen(self._engine, "connect", _durable)
         _metadata.create_all(self._engine)
+        # The lock makes this process the only writer, so what was read once stays true.
+        history = self.transitions()
+        self._state = State(history[-1].after) if history else State.NEW
+        self._standing = next(
+            (s for t in reversed(history) if (s := State(t.after)) is not State.NEEDS_ATTENTION), State.NEW
+        )
 
     @property
     def state(self) -> State:
         """Where the migration stands; NEW when nothing has been recorded."""
-        with self._engine.connect() as connection:
-            last = connection.execute(sa.select(_audit.c.after).order_by(_audit.c.number.desc()).limit(1)).scalar()
-        return State(last) if last else State.NEW
+        return self._state
 
-    def move(self, following: State, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> None:
-        """Enter a state and record it. Durable when it returns. Raises StateError when that is not possible."""
-        before = self.state
-        if not may_follow(before, following):
+    @property
+    def standing(self) -> State:
+        """The state, or while that is NEEDS_ATTENTION the one beneath it."""
+        return self._standing
+
+    def expect(self, following: State) -> None:
+        """Raise StateError unless this state can be entered now."""
+        if not may_follow(self._state, following, self._standing):
             raise StateError(
-                f"a migration that is {before.value.replace('_', ' ')} cannot become "
-                f"{following.value.replace('_', ' ')}",
+                f"a migration that is {self._state.words} cannot become {following.words}",
                 "See `alcor-migrate status` for what is possible now.",
             )
-        with self._engine.begin() as connection:
-            connection.execute(
-                _audit.insert().values(
-                    at=time.time(),
-                    actor=actor,
-                    before=before.value,
-                    after=following.value,
-                    reason=reason,
-                    evidence=json.dumps(evidence or {}),
-                )
-            )
+
+    def move(self, following: State, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> Transition:
+        """Enter a state and record it. Durable when it returns. Raises StateError when that is not possible."""
+        self.expect(following)
+        made = Transition(time.time(), actor, self._state.value, following.value, reason, evidence or {})
+        self._append(made, TRANSITION)
+        self._state = following
+        if following is not State.NEEDS_ATTENTION:
+            self._standing = following
+        return made
+
+    def note(self, act: str, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> None:
+        """Record something that was done and that left the state as it is. Durable when it returns."""
+        here = self._state.value
+        self._append(Transition(time.time(), actor, here, here, reason, evidence or {}), act)
 
     def transitions(self) -> list[Transition]:
-        """The audit log, oldest first."""
+        """The changes of the state, oldest first."""
+        return [
+            Transition(e.at, e.actor, e.before, e.after, e.reason, e.evidence)
+            for e in self._read(_audit.c.act == TRANSITION)
+        ]
+
+    def audit(self) -> list[Entry]:
+        """Everything that was done, oldest first."""
+        return self._read(sa.true())
+
+    def _append(self, made: Transition, act: str) -> None:
+        row = {
+            "at": made.at,
+            "actor": made.actor,
+            "act": act,
+            "before": made.before,
+            "after": made.after,
+            "reason": made.reason,
+            "evidence": json.dumps(made.evidence),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(_audit.insert().values(row))
+
+    def _read(self, which: sa.ColumnElement[bool]) -> list[Entry]:
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(_audit).order_by(_audit.c.number)).all()
-        return [Transition(r.at, r.actor, r.before, r.after, r.reason, json.loads(r.evidence)) for r in rows]
+            rows = connection.execute(sa.select(_audit).where(which).order_by(_audit.c.number)).all()
+        return [Entry(r.at, r.actor, r.before, r.after, r.reason, json.loads(r.evidence), act=r.act) for r in rows]
 
     def keep(self, name: str, value: Any) -> None:
         """Remember a fact under a name; durable when it returns."""

@@ -6,6 +6,7 @@ Never: decides what a write means, talks to a cloud, or sees a token.
 
 from alcor_migrate.journal.journal import Journal
 from alcor_migrate.journal.records import (
+    HANDOVER,
     INCOMPLETE,
     MARK,
     NOT_SENT,
@@ -21,6 +22,7 @@ from alcor_migrate.journal.records import (
 )
 
 __all__ = [
+    "HANDOVER",
     "INCOMPLETE",
     "MARK",
     "NOT_SENT",

@@ -11,6 +11,9 @@ MARK = "mark"
 INCOMPLETE = "incomplete"
 """The kind of the mark that says: writes have passed without a record before this."""
 
+HANDOVER = "handover"
+"""The kind of the mark that carries the token of one attempt of a handover."""
+
 NOT_SENT = "not-sent"
 """`how` of an outcome when not one byte of the write reached the other side: nothing happened there."""
 

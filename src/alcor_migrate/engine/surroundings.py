@@ -1,0 +1,109 @@
+"""What a migration is connected to: the cloud, its two sides, and the gateway. Tests put others in their place."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from alcor_migrate.cloud import Cloud
+from alcor_migrate.errors import CloudError, TargetNotEmpty
+from alcor_migrate.gateway import configured, open_gateway
+from alcor_migrate.http import JsonClient
+from alcor_migrate.source import NeutronSide
+from alcor_migrate.target import AlcorSide
+from alcor_model import load_order
+
+if TYPE_CHECKING:
+    from alcor_migrate.gateway import ApiGateway, Route
+    from alcor_migrate.journal import Journal
+    from alcor_migrate.settings import Settings
+    from alcor_migrate.side import Side
+
+ID_EXTENSION = "alcor-ids"
+"""The alias of the Neutron API extension that lets ids be given, without which nothing created can be given back."""
+
+
+class Surroundings:
+    """The real ones, as the configuration names them. Nothing is asked before it is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read clouds.yaml. Raises CloudNotFound."""
+        self._settings = settings
+        self._cloud = Cloud(settings.source.cloud)
+        self._client = JsonClient("Neutron", settings.source.url, self._cloud)
+        self._neutron = NeutronSide(self._client, self._cloud)
+        self._alcor = AlcorSide(JsonClient("Alcor", settings.target.url, self._cloud), self._cloud)
+
+    @property
+    def source(self) -> Side:
+        """Neutron."""
+        return self._neutron
+
+    @property
+    def target(self) -> Side:
+        """Alcor."""
+        return self._alcor
+
+    async def check(self) -> bool:
+        """Ask each side a question, so that a wrong address is told before anything begins.
+
+        Answers whether Neutron can be given ids. Raises CloudError; TargetNotEmpty when something is there already.
+        """
+        await self._cloud.token()
+        given = await self.ids_can_be_given()
+        await anext(self._neutron.pages(load_order()[0], 1), None)
+        held = {name: count for name, count in (await self._alcor.counts()).items() if count}
+        if held:
+            what = ", ".join(f"{count} {name}" for name, count in held.items())
+            raise TargetNotEmpty(f"the target at {self._settings.target.url} is not empty: it holds {what}")
+        return given
+
+    async def ids_can_be_given(self) -> bool:
+        """Whether Neutron has loaded the extension of ids. Raises CloudError."""
+        return ID_EXTENSION in await self._neutron.extensions()
+
+    async def target_answers(self) -> bool:
+        """Whether Alcor answers."""
+        try:
+            await self._alcor.counts()
+        except CloudError:
+            return False
+        return True
+
+    async def probe(self) -> float:
+        """Ask Neutron for one network's id, always the same small question; answers how long that took."""
+        began = time.monotonic()
+        await self._client.request("GET", "/v2.0/networks", params=[("limit", "1"), ("fields", "id")])
+        return time.monotonic() - began
+
+    async def estimate(self) -> dict[str, int]:
+        """About how many objects there are on the source, by list key; {} when nobody can say."""
+        return await self._neutron.estimate(await self._cloud.projects())
+
+    def gateway(self, journal: Journal, route: Route) -> ApiGateway:
+        """The gateway, not started yet."""
+        return open_gateway(
+            configured(self._settings),
+            journal,
+            self._cloud.identify,
+            route,
+        )
+
+    async def move_catalogue(self) -> list[str]:
+        """Let the catalogue's endpoints of the network service point to the target; answers those that were moved."""
+        moved = []
+        for endpoint in await self._cloud.network_endpoints():
+            await self._cloud.move_endpoint(endpoint["id"], self._settings.target.urls[0])
+            moved.append(f"{endpoint['interface']} {endpoint['url']}")
+        return moved
+
+    async def agents(self) -> list[dict[str, object]]:
+        """Neutron's agents, as it lists them. Raises CloudError."""
+        answer = await self._client.get("/v2.0/agents")
+        agents: list[dict[str, object]] = answer["agents"]
+        return agents
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._neutron.close()
+        await self._alcor.close()

@@ -1,0 +1,118 @@
+"""What is done again and again while a migration stands: the sweep, and a verification that stays fresh."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from alcor_migrate.engine.compare import differing
+from alcor_migrate.engine.gates import freshness
+from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
+from alcor_migrate.status import SweepStatus
+from alcor_model import load_order
+
+if TYPE_CHECKING:
+    from alcor_migrate.engine.replay import Replay
+    from alcor_migrate.engine.state import StateStore
+    from alcor_migrate.engine.steering import Steering
+    from alcor_migrate.gateway import ApiGateway
+    from alcor_migrate.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+_LOGGED = 20
+_LOOKS = 3
+_KEEP_JOURNAL = 7 * 86400.0
+
+
+class Upkeep:
+    """Compares the two sides, has healed what passed the gateway by, and remembers the last verification."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        journal: Journal,
+        replay: Replay,
+        gateway: ApiGateway,
+        steering: Steering,
+        verify_max_age: float,
+    ) -> None:
+        self.verification = store.recall("verification", Verification | None, None)  # type: ignore[arg-type]
+        self.swept = SweepStatus(last_at=None, sweeps=0, found=0)
+        self._store = store
+        self._journal = journal
+        self._replay = replay
+        self._gateway = gateway
+        self._steering = steering
+        self._verify_max_age = verify_max_age
+
+    @property
+    def freshness(self) -> str:
+        """Of the last verification: `never`, `fresh` or `stale`."""
+        return freshness(self.verification, self._verify_max_age, time.time())
+
+    @property
+    def due(self) -> bool:
+        """Whether to verify again: it is stale, or it found what a sweep may have healed meanwhile."""
+        return self.freshness != "fresh" or (self.verification is not None and not self.verification.clean)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether writes passed without a record, and no sweep has been made since."""
+        return self._replay.incomplete or self._gateway.incomplete
+
+    async def sweep(self, *, counted: bool = True) -> str:
+        """Find what passed the gateway by and have it replayed; says what it found. Raises CloudError.
+
+        Not `counted` are objects of which it is known that they differ, as after a reverse.
+        """
+        found = 0
+        healing = self.incomplete and not self._journal.stalled
+        for of in load_order():
+            active, passive = self._replay.sides()
+            suspects = {k.id for k in await differing(active, passive, of, self._steering.chunk_size)}
+            # What is being written now differs for a moment, and is replayed anyway; the sweep looks for the rest.
+            lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS)
+            if lasting:
+                healed = await self._replay.recheck(change.key for change in lasting)
+                found += len(healed)
+                for change in healed[:_LOGGED]:
+                    log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])
+        if healing:
+            self._replay.incomplete = False
+            self._gateway.mark_complete()
+        self.swept.sweeps += 1
+        self.swept.found += found if counted else 0
+        self.swept.last_at = time.time()
+        return f"{found} objects had passed the gateway by"
+
+    async def verify(self) -> Verification:
+        """Compare every object of both sides. Raises CloudError."""
+        self.verification = await verify(self._journal, self._replay, self._steering.chunk_size)
+        self._store.keep("verification", self.verification)
+        return self.verification
+
+    async def verify_in_words(self) -> str:
+        """The same, as the reason of a transition."""
+        found = await self.verify()
+        return f"{found.compared} objects compared, {found.mismatches} mismatches"
+
+    async def repair(self) -> int:
+        """Have everything that differs replayed; answers how many objects did. Raises CloudError."""
+        healed = 0
+        for of in load_order():
+            active, passive = self._replay.sides()
+            differ = await differing(active, passive, of, self._steering.chunk_size)
+            healed += len(await self._replay.recheck(differ))
+        return healed
+
+    def forget(self) -> None:
+        """What was found equal was in the other direction."""
+        self.verification = None
+        self._store.keep("verification", None)
+
+    async def prune(self, position: int) -> None:
+        """Forget what is applied and old."""
+        await self._journal.prune(position, _KEEP_JOURNAL)
