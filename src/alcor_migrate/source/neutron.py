@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _VALUES_PER_READ = 100
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
-_UNPAGED = {"rbac_policy"}
+_UNPAGED = {"rbac_policy", "bgp_peer", "bgp_speaker", "endpoint_group"}
 """Listing these in the order of their ids is refused (400), and by themselves they come in several orders."""
 
 
