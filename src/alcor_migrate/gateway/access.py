@@ -1,8 +1,15 @@
-"""What is told about a single request: which resource it is about, and its line in the access log."""
+"""What is told about a single request: its resource, its place in the figures, its line in the access log."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from alcor_migrate.gateway.stats import BOUNDS
+
+if TYPE_CHECKING:
+    from alcor_migrate.gateway.stats import Stats
 
 # The collections of the Neutron API v2.0 and its extensions (api-ref), as they stand in a path. Only these become
 # labels: a client must not be able to make up new ones.
@@ -16,6 +23,7 @@ COLLECTIONS = {
     subnetpools subnets taas trunks vpn
     """.split()
 }
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _FIRST = re.compile(rb"/v2\.0/([a-z_-]+)")
 _SECRET = re.compile(
     r"((?:^|[?&])[^=&]*(?:token|pass|secret|key|auth|credential|signature)[^=&]*=)[^&]*", re.IGNORECASE
@@ -26,6 +34,15 @@ def resource_of(target: bytes) -> str:
     """The collection that a request is about, or `other`."""
     found = _FIRST.match(target)
     return COLLECTIONS.get(found[1], "other") if found is not None else "other"
+
+
+def count(stats: Stats, route: str, method: bytes, resource: str, status: int, seconds: float) -> None:
+    """Counts one request."""
+    # a client must not be able to make up new keys
+    key = (route, method if method in _METHODS else b"other", resource, status)
+    stats.counted[key] = stats.counted.get(key, 0) + 1
+    stats.latency[bisect_left(BOUNDS, seconds)] += 1
+    stats.latency_total += seconds
 
 
 def without_secrets(target: bytes) -> str:

@@ -19,7 +19,7 @@ import structlog
 
 from alcor_migrate.errors import JournalError
 from alcor_migrate.gateway import http1
-from alcor_migrate.gateway.access import resource_of, without_secrets
+from alcor_migrate.gateway.access import count, resource_of, without_secrets
 from alcor_migrate.gateway.http1 import BadMessage, RequestHead, ResponseHead
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.settings import Policy
@@ -125,7 +125,7 @@ class Exchange(ABC):
         seconds = gateway.loop.time() - self._started
         request = self._request
         resource = resource_of(request.target)
-        gateway.stats.count(self._route._value_, request.method, resource, status, seconds)
+        count(gateway.stats, self._route._value_, request.method, resource, status, seconds)
         share = gateway.settings.access_log
         failed = status >= 500 or not status  # noqa: PLR2004  (a server's failure)
         if failed or (share and random.random() < share):  # noqa: S311  (a sample, no secret)
@@ -590,7 +590,7 @@ class Recorded(Exchange):
     def answered(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
         """Keeps it until the outcome is recorded."""
         self._head = head
-        self._keep_answer(payload)
+        self._keep_answer(head.body or payload)
         if complete:
             self._answer_over(None)
 

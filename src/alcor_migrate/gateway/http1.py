@@ -152,7 +152,7 @@ class ResponseHead:
     """The head of an answer. `line` is status and reason; `forward` are the lines that go on.
 
     `length` None and not `chunked` means that the body ends with the connection. `whole` is the whole answer with its
-    body as it was received, where all of it came at once and goes on unchanged while the client's connection stays.
+    `body` as it was received, where all of it came at once and goes on unchanged while the client's connection stays.
     """
 
     __slots__ = ("chunked", "forward", "keep_alive", "length", "line", "status", "whole")
@@ -167,6 +167,11 @@ class ResponseHead:
         self.chunked = chunked
         self.keep_alive = keep_alive
         self.whole = b""
+
+    @property
+    def body(self) -> bytes:
+        """The body of an answer that came as a whole."""
+        return self.whole[len(self.whole) - (self.length or 0) :]
 
 
 def find_head(data: bytes, scanned: int) -> int:

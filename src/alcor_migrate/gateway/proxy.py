@@ -239,7 +239,7 @@ class ClientConnection(asyncio.Protocol):
             lines.append(b"Connection: keep-alive\r\n")
         lines.append(b"\r\n")
         if not chunked:
-            lines.append(payload)
+            lines.append(head.body or payload)
         else:
             if payload:
                 lines.append(http1.chunk(payload))

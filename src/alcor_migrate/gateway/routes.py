@@ -50,10 +50,11 @@ def kind_of(method: bytes, target: bytes) -> Kind:
     """Classifies a request by its method and its target (path and query, as the client sent them)."""
     if method not in _SAFE:
         return Kind.WRITE
-    if b"security-group" not in target and b"auto-allocated" not in target and b"%" not in target:
+    # `find`, because `in` first tries to understand the needle as a number
+    if target.find(b"security-group") < 0 and target.find(b"auto-allocated") < 0 and target.find(b"%") < 0:
         return Kind.READ
     path = target.partition(b"?")[0]
-    if b"%" in path:
+    if path.find(b"%") >= 0:
         path = unquote_to_bytes(path)
     if _ALLOCATES.search(path):
         return Kind.WRITE

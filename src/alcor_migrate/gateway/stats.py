@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 import msgspec
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency histogram's buckets; one more bucket holds what took longer."""
-
-
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 
 
 class ServerStats(msgspec.Struct, kw_only=True):
@@ -60,14 +55,6 @@ class Stats(msgspec.Struct, kw_only=True):
             key = (route, method.decode(), status)
             found[key] = found.get(key, 0) + n
         return found
-
-    def count(self, route: str, method: bytes, resource: str, status: int, seconds: float) -> None:
-        """Counts one request."""
-        # a client must not be able to make up new keys
-        key = (route, method if method in _METHODS else b"other", resource, status)
-        self.counted[key] = self.counted.get(key, 0) + 1
-        self.latency[bisect_left(BOUNDS, seconds)] += 1
-        self.latency_total += seconds
 
 
 def added(one: Stats, other: Stats) -> Stats:

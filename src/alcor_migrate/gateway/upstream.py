@@ -51,7 +51,10 @@ class Sender(Protocol):
         """An interim answer (1xx)."""
 
     def answered(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
-        """The head of the answer and what came with it. When it is complete nothing more follows."""
+        """The head of the answer and what came with it. When it is complete nothing more follows.
+
+        Of an answer that came whole, the payload is left in its head.
+        """
 
     def answer_data(self, payload: bytes) -> None:
         """More of the body."""
@@ -192,7 +195,12 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._to_head and (plain := http1.plain_response_head(data)) is not None:
             head, end = plain
             self._buffer, self._scanned = b"", 0
-            self._begin(sender, head, data[end:])
+            if head.whole:
+                self._head = head
+                self._complete(reusable=True)
+                sender.answered(head, b"", complete=True)
+            else:
+                self._begin(sender, head, data[end:])
             return
         while True:
             end = http1.find_head(data, self._scanned)
