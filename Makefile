@@ -13,7 +13,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format compile bench bench-gateway chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format compile bench bench-gateway bench-mapping chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -61,6 +61,9 @@ format: setup
 
 bench: setup-cloud compile
 	$(PY) -m benchmarks
+
+bench-mapping: setup
+	$(PY) -m benchmarks mapping
 
 bench-gateway: setup-cloud compile
 	$(PY) -m benchmarks gateway

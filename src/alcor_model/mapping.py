@@ -16,7 +16,7 @@ import msgspec
 
 from alcor_model.catalogue import EXTENSION, Resource
 from alcor_model.errors import MalformedObject
-from alcor_model.fields import Field, Json, Kind, Shape
+from alcor_model.fields import Json, Kind, Shape
 from alcor_model.spelling import address_problem
 
 if TYPE_CHECKING:
@@ -37,15 +37,16 @@ def to_alcor(of: Resource, neutron: Json) -> Json:
     """
     plan = _checked(of, neutron)
     alcor = neutron.copy()
-    for name in plan.dropped:
+    for name in plan.taken_out:
         del alcor[name]
-    extra = {name: alcor.pop(name) for name in plan.extra}
-    _move(of, alcor, plan.moves)
+    for before, after, convert in plan.moves:
+        value = neutron[before]
+        alcor[after] = value if convert is None else _converted(of, neutron, before, convert, value)
     if of.constants is not None:
         computed = ", ".join(field.name for field in of.alcor_only)
         alcor.update(_converted(of, neutron, computed, of.constants, neutron))
-    if extra:
-        alcor[EXTENSION] = extra
+    if plan.extra:
+        alcor[EXTENSION] = {name: neutron[name] for name in plan.extra}
     return alcor
 
 
@@ -59,9 +60,11 @@ def to_neutron(of: Resource, alcor: Json) -> Json:
         raise MalformedObject(of.name, "", "(object)", f"is {_type(alcor)}, not an object")
     plan = _backward(of, tuple(alcor))
     neutron = alcor.copy()
-    for name in plan.dropped:
+    for name in plan.taken_out:
         del neutron[name]
-    _move(of, neutron, plan.moves)
+    for before, after, convert in plan.moves:
+        value = alcor[before]
+        neutron[after] = value if convert is None else _converted(of, alcor, before, convert, value)
     extra = alcor.get(EXTENSION)
     if extra:
         if type(extra) is not dict:
@@ -86,21 +89,23 @@ Move = tuple[str, str, "Callable[[Any], Any] | None"]
 class _Forward(msgspec.Struct, frozen=True):
     """How objects of one resource with the same names and types of values become Alcor's."""
 
-    dropped: tuple[str, ...]
+    taken_out: tuple[str, ...]
+    """What does not stay under its name: derived, for the extension, or moved."""
     extra: tuple[str, ...]
     """What goes into the extension."""
     moves: tuple[Move, ...]
-    """What changes its name or form; everything else stays as it is."""
+    """What changes its name or form."""
     limits: tuple[tuple[str, int], ...]
     """Texts that have a longest length."""
     addresses: tuple[str, ...]
-    """The names of the fields that are an address or a list of them."""
+    address_lists: tuple[str, ...]
 
 
 class _Backward(msgspec.Struct, frozen=True):
     """How objects of one resource with the same names become Neutron's."""
 
-    dropped: tuple[str, ...]
+    taken_out: tuple[str, ...]
+    """What only Alcor has, or is moved."""
     moves: tuple[Move, ...]
 
 
@@ -114,14 +119,23 @@ def _checked(of: Resource, neutron: Any) -> _Forward:
     if isinstance(plan, tuple):
         name, problem = plan
         raise MalformedObject(of.name, _id(neutron), name, problem)
+    _check_values(of, neutron, plan)
+    return plan
+
+
+def _check_values(of: Resource, neutron: Json, plan: _Forward) -> None:
+    """Look at what names and types do not say."""
     for name, longest in plan.limits:
         if len(neutron[name]) > longest:
             problem = f"is {len(neutron[name])} characters long, more than {longest}"
             raise MalformedObject(of.name, _id(neutron), name, problem)
     for name in plan.addresses:
-        if problem := _address_problem(neutron[name]):
+        if problem := address_problem(neutron[name]):
             raise MalformedObject(of.name, neutron["id"], name, problem)
-    return plan
+    for name in plan.address_lists:
+        for item in neutron[name]:
+            if problem := _item_problem(item):
+                raise MalformedObject(of.name, neutron["id"], name, problem)
 
 
 @lru_cache(maxsize=PLANS)
@@ -132,14 +146,18 @@ def _forward(of: Resource, names: tuple[Any, ...], types: tuple[type, ...]) -> _
         return problem
     declared = {f.neutron: f for f in of.fields}
     present = [f for f in of.fields if f.neutron in type_of]
+    derived = {f.neutron for f in present if f.kind is Kind.DERIVED}
+    extra = tuple(n for n in names if n not in declared or declared[n].kind is Kind.EXTENSION)
+    moves = tuple((f.neutron, f.alcor, f.forward) for f in present if f.alcor and (f.forward or f.alcor != f.neutron))
     return _Forward(
-        dropped=tuple(f.neutron for f in present if f.kind is Kind.DERIVED),
-        extra=tuple(n for n in names if n not in declared or declared[n].kind is Kind.EXTENSION),
-        moves=tuple(
-            (f.neutron, f.alcor, f.forward) for f in present if f.alcor and (f.forward or f.alcor != f.neutron)
-        ),
+        taken_out=tuple(derived.union(extra, (before for before, _, _ in moves))),
+        extra=extra,
+        moves=moves,
         limits=tuple((n, longest) for n, longest in LONGEST.items() if type_of.get(n) is str),
-        addresses=tuple(f.neutron for f in present if _holds_addresses(f, type_of[f.neutron])),
+        addresses=tuple(f.neutron for f in present if f.shape is Shape.ADDRESS and type_of[f.neutron] is str),
+        address_lists=tuple(
+            f.neutron for f in present if f.shape is Shape.ADDRESS_SET and type_of[f.neutron] is list
+        ),
     )
 
 
@@ -147,18 +165,9 @@ def _forward(of: Resource, names: tuple[Any, ...], types: tuple[type, ...]) -> _
 def _backward(of: Resource, names: tuple[Any, ...]) -> _Backward:
     """The plan for objects with these names."""
     present = [f for f in of.fields if f.alcor and f.alcor in names]
-    kept = {f.alcor for f in present}
-    return _Backward(
-        dropped=tuple(n for n in names if n not in kept),
-        moves=tuple((f.alcor, f.neutron, f.backward) for f in present if f.backward or f.alcor != f.neutron),
-    )
-
-
-def _move(of: Resource, fields: Json, moves: tuple[Move, ...]) -> None:
-    """Rename and convert in place; all are taken out before one is put back, since names may be exchanged."""
-    values = [fields.pop(before) for before, _, _ in moves]
-    for (before, after, convert), value in zip(moves, values, strict=True):
-        fields[after] = _converted(of, fields, before, convert, value) if convert else value
+    moves = tuple((f.alcor, f.neutron, f.backward) for f in present if f.backward or f.alcor != f.neutron)
+    stay = {f.alcor for f in present} - {before for before, _, _ in moves}
+    return _Backward(taken_out=tuple(n for n in names if n not in stay), moves=moves)
 
 
 def _type_problem(of: Resource, type_of: dict[Any, type]) -> tuple[str, str] | None:
@@ -179,17 +188,12 @@ def _type_problem(of: Resource, type_of: dict[Any, type]) -> tuple[str, str] | N
     return None
 
 
-def _holds_addresses(field: Field, found: type) -> bool:
-    return (field.shape is Shape.ADDRESS and found is str) or (field.shape is Shape.ADDRESS_SET and found is list)
-
-
-def _address_problem(value: Any) -> str:
-    """What is wrong with an address, or with one in a list of them or of objects with an `ip_address`."""
-    for item in value if type(value) is list else (value,):
-        text = item.get("ip_address") if type(item) is dict else item
-        if text and (problem := address_problem(text) if type(text) is str else f"holds {_type(text)}"):
-            return problem
-    return ""
+def _item_problem(item: Any) -> str:
+    """What is wrong with an item of a list of addresses, which is one or an object with an `ip_address`."""
+    text = item.get("ip_address") if type(item) is dict else item
+    if type(text) is str:
+        return address_problem(text)
+    return "" if text is None else f"holds {_type(text)}"
 
 
 def _converted(of: Resource, given: Json, field: str, function: Callable[[Any], Any], value: Any) -> Any:

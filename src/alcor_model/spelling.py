@@ -27,8 +27,8 @@ def address(text: str) -> str:
 
 
 def address_problem(text: str) -> str:
-    """What is wrong with an address or CIDR, as the end of a sentence; empty when nothing is."""
-    return "" if _PLAIN_IPV4(text) else _parsed(text)[1]
+    """What is wrong with an address or CIDR, as the end of a sentence; empty when nothing is, or no text is there."""
+    return "" if _PLAIN_IPV4(text) or not text else _parsed(text)[1]
 
 
 def mac(text: str) -> str:
@@ -57,7 +57,7 @@ def moment(text: str) -> str:
     return in_utc.replace(tzinfo=None).isoformat() + "Z"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _parsed(text: str) -> tuple[str, str]:
     """The spelling and the problem of an address or CIDR."""
     try:
