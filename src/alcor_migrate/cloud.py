@@ -84,6 +84,16 @@ class Cloud:
         endpoints = await self._identity("GET", "/v3/endpoints")
         return [e for e in endpoints["endpoints"] if e["service_id"] in ids]
 
+    async def network_address(self) -> str:
+        """The address of the network service in our catalogue. Raises CloudNotFound, CloudUnreachable."""
+        url = await self._ask(lambda: self._region.get_session_endpoint("network"), "Keystone")
+        if not url:
+            raise CloudNotFound(
+                f"the catalogue of cloud {self.name!r} names no network service",
+                "Give its address with --source-url.",
+            )
+        return str(url).rstrip("/").removesuffix("/v2.0")
+
     async def move_endpoint(self, endpoint_id: str, url: str) -> None:
         """Let an endpoint of the catalogue point to another address."""
         await self._identity("PATCH", f"/v3/endpoints/{endpoint_id}", json={"endpoint": {"url": url}})

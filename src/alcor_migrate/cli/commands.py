@@ -1,7 +1,8 @@
 """The verbs of `alcor-migrate`. Each says on one screen what it found or did; errors are one sentence and a way out.
 
 Exit codes: 0 done (or ready), 1 to 8 by the kind of error (`alcor_migrate.errors`), 10 when `assess` found gaps,
-11 when it found that a run would be refused, 12 when `verify` found mismatches, 13 when a handover did not succeed.
+11 when it found that a run would be refused, 12 when `verify` found mismatches, 13 when a handover did not succeed,
+14 when `drain` found something on its way.
 """
 
 from __future__ import annotations
@@ -9,29 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import json
 import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import msgspec
 import structlog
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from alcor_migrate import control
 from alcor_migrate.cli import screens
+from alcor_migrate.cli.assess import assess
+from alcor_migrate.cli.console import Json, complain, do, err, out, print_json
 from alcor_migrate.errors import ConfigError
 from alcor_migrate.settings import Settings, load_settings
-from alcor_model.errors import AlcorError
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-NEEDS_ANSWERS, BLOCKED, MISMATCHES, NOT_SWITCHED = 10, 11, 12, 13
+MISMATCHES, NOT_SWITCHED, NOT_DRAINED = 12, 13, 14
 
 app = typer.Typer(
     help="Moves a live OpenStack cloud's networking from Neutron to Alcor, and back.",
@@ -39,12 +35,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_out = Console()
-_err = Console(stderr=True)
 _config: list[Path] = []
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the gates and the steps, and do nothing.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show the gates, and each step with the time it would take now; do nothing."),
+]
+MaxHold = Annotated[
+    float | None,
+    typer.Option("--max-hold", min=0.1, max=60.0, help="Longest time in seconds that a write waits, for this one."),
+]
 
 
 @app.callback()
@@ -56,20 +56,7 @@ def _global(
     _config[:] = [config]
 
 
-@app.command()
-def assess(as_json: Json = False) -> None:  # noqa: FBT002  # a flag of the command line
-    """Say what there is, what will move, and what cannot. Changes nothing."""
-    from alcor_migrate.assess import assess as assess_cloud  # noqa: PLC0415  # see _run
-
-    found = _do(assess_cloud(_settings()))
-    if as_json:
-        _print_json(msgspec.to_builtins(found))
-    else:
-        _out.print(screens.assessment(found))
-    if found.blocked:
-        raise typer.Exit(BLOCKED)
-    if found.needs_answers:
-        raise typer.Exit(NEEDS_ANSWERS)
+app.command()(assess)
 
 
 @app.command()
@@ -84,7 +71,7 @@ def run() -> None:
     except ImportError:
         runner = asyncio.run
     with contextlib.suppress(KeyboardInterrupt):
-        _do(_run(settings), runner)
+        do(_run(settings), runner)
 
 
 @app.command()
@@ -92,9 +79,9 @@ def status(as_json: Json = False) -> None:  # noqa: FBT002
     """Say where the running migration stands."""
     document = _call("status")
     if as_json:
-        _print_json(document)
+        print_json(document)
     else:
-        _out.print(screens.status(document))
+        out.print(screens.status(document))
 
 
 @app.command()
@@ -103,7 +90,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Show one screen and end.")] = False,  # noqa: FBT002
 ) -> None:
     """Show where the running migration stands, live, until interrupted."""
-    _do(_watch(_settings().state_dir, interval, once=once))
+    do(_watch(_settings().state_dir, interval, once=once))
 
 
 @app.command()
@@ -112,25 +99,48 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Heal what differs, and compare again.")] = False,  # noqa: FBT002
 ) -> None:
     """Compare every object of both sides."""
-    found = _call("verify", repair=repair)
+    found = _call("verify", actor=getpass.getuser(), repair=repair)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        _out.print(screens.verification(found))
+        out.print(screens.verification(found))
     if found["mismatches"]:
         raise typer.Exit(MISMATCHES)
 
 
 @app.command()
-def cutover(dry_run: DryRun = False, as_json: Json = False) -> None:  # noqa: FBT002
+def cutover(
+    dry_run: DryRun = False,  # noqa: FBT002
+    max_hold: MaxHold = None,
+    postpone_flag_file: Annotated[
+        Path | None, typer.Option("--postpone-flag-file", help="Wait while this file exists, and then do it.")
+    ] = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
     """Move the API traffic to Alcor. Writes wait for a moment; none fails."""
-    _hand_over("cutover", dry_run=dry_run, as_json=as_json)
+    flag = str(postpone_flag_file.resolve()) if postpone_flag_file else ""
+    _hand_over("cutover", dry_run=dry_run, as_json=as_json, max_hold=max_hold, postpone_flag_file=flag)
 
 
 @app.command()
-def reverse(dry_run: DryRun = False, as_json: Json = False) -> None:  # noqa: FBT002
+def reverse(dry_run: DryRun = False, max_hold: MaxHold = None, as_json: Json = False) -> None:  # noqa: FBT002
     """Move the API traffic back to Neutron, with everything that was written since the cutover."""
-    _hand_over("reverse", dry_run=dry_run, as_json=as_json)
+    _hand_over("reverse", dry_run=dry_run, as_json=as_json, max_hold=max_hold)
+
+
+@app.command()
+def drain(
+    wait: Annotated[float, typer.Option(min=0.0, help="Look again for at most so many seconds.")] = 0.0,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Say whether Neutron's own pipeline is empty, so that hosts can be taken over; kept in the audit log."""
+    found = _call("drain", actor=getpass.getuser(), wait=wait)
+    if as_json:
+        print_json(found)
+    else:
+        out.print(screens.drained(found))
+    if not found["empty"]:
+        raise typer.Exit(NOT_DRAINED)
 
 
 @app.command()
@@ -142,17 +152,42 @@ def complete(
     """End the migration for good: the point of no return. The catalogue then points to Alcor."""
     name = confirm or typer.prompt("This cannot be undone. Type the name of the cloud to complete its migration")
     moved = _call("complete", cloud=name, actor=getpass.getuser())
-    _out.print("Completed. These endpoints of the catalogue now point to Alcor:")
+    out.print("Completed. These endpoints of the catalogue now point to Alcor:")
     for endpoint in moved:
-        _out.print(f"  {endpoint}")
-    _out.print("The gateway goes on passing requests for clients that still know the old address.")
+        out.print(f"  {endpoint}")
+    out.print("The gateway goes on passing requests for clients that still know the old address.")
 
 
 @app.command()
 def cancel() -> None:
     """Drop the migration. The source was never changed; the gateway goes on passing requests to it."""
     _call("cancel", actor=getpass.getuser())
-    _out.print("Cancelled. Nothing was changed on the source; the gateway passes everything on to it.")
+    out.print("Cancelled. Nothing was changed on the source; the gateway passes everything on to it.")
+
+
+@app.command()
+def resume() -> None:
+    """Go on after `needs attention` or `panic`: what stopped is begun again, what was rejected is offered again."""
+    state = _call("resume", actor=getpass.getuser())
+    out.print(f"Goes on. The migration is {state}.")
+
+
+@app.command()
+def audit(as_json: Json = False) -> None:  # noqa: FBT002
+    """Print everything that was done, by whom, when and why; nothing is ever removed from it."""
+    entries = _call("audit")
+    if as_json:
+        print_json(entries)
+    else:
+        out.print(screens.audit(entries))
+
+
+@app.command(name="control")
+def control_(
+    command: Annotated[str, typer.Argument(help="One of the words below, in quotes.")] = "help",
+) -> None:
+    """Say a word to the running migration, such as `throttle`, `chunk-size=200`, `postpone` or `panic`."""
+    sys.stdout.write(_call("control", command=command, actor=getpass.getuser()) + "\n")
 
 
 def main() -> None:
@@ -172,7 +207,7 @@ async def _run(settings: Settings) -> None:
     await migration.start()
     try:
         async with control.serving(migration):
-            _err.print(
+            err.print(
                 f"The gateway listens on {settings.gateway.listen}; `alcor-migrate watch` shows how it goes. "
                 "Ctrl-C stops."
             )
@@ -184,14 +219,14 @@ async def _run(settings: Settings) -> None:
 async def _watch(state_dir: str, interval: float, *, once: bool) -> None:
     document = await control.call(state_dir, "status")
     if once:
-        _out.print(screens.status(document))
+        out.print(screens.status(document))
         return
-    while not _out.is_terminal:  # a file or a pipe gets one screen below the other
-        _out.print(screens.status(await control.call(state_dir, "status")))
-        _out.file.flush()
+    while not out.is_terminal:  # a file or a pipe gets one screen below the other
+        out.print(screens.status(await control.call(state_dir, "status")))
+        out.file.flush()
         await asyncio.sleep(interval)
     with (
-        Live(screens.status(document), console=_out, screen=True, auto_refresh=False) as live,
+        Live(screens.status(document), console=out, screen=True, auto_refresh=False) as live,
         contextlib.suppress(asyncio.CancelledError),
     ):
         while True:
@@ -199,19 +234,20 @@ async def _watch(state_dir: str, interval: float, *, once: bool) -> None:
             await asyncio.sleep(interval)
 
 
-def _hand_over(verb: str, *, dry_run: bool, as_json: bool) -> None:
+def _hand_over(verb: str, *, dry_run: bool, as_json: bool, max_hold: float | None, **arguments: Any) -> None:
+    actor = getpass.getuser()
     if dry_run:
-        gates, now = _call("gates", of=verb), _call("status")
+        found = _call("forecast", of=verb, actor=actor, max_hold=max_hold)
         if as_json:
-            _print_json({"gates": gates, "state": now["state"]})
+            print_json(found)
         else:
-            _out.print(screens.dry_run(verb, gates, now))
+            out.print(screens.dry_run(verb, found))
         return
-    attempt = _call(verb, actor=getpass.getuser())
+    attempt = _call(verb, actor=actor, max_hold=max_hold, **arguments)
     if as_json:
-        _print_json(attempt)
+        print_json(attempt)
     else:
-        _out.print(screens.attempt(verb, attempt))
+        out.print(screens.attempt(verb, attempt))
     if not attempt["succeeded"]:
         raise typer.Exit(NOT_SWITCHED)
 
@@ -220,31 +256,11 @@ def _settings() -> Settings:
     try:
         return load_settings(_config[0])
     except ConfigError as error:
-        _complain(error)
+        complain(error)
 
 
 def _call(verb: str, /, **arguments: Any) -> Any:
-    return _do(control.call(_settings().state_dir, verb, **arguments))
-
-
-def _do(work: Coroutine[Any, Any, Any], runner: Any = asyncio.run) -> Any:
-    try:
-        return runner(work)
-    except AlcorError as error:
-        _complain(error)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _complain(error: AlcorError) -> NoReturn:
-    _err.print(f"[bold red]Error:[/] {screens.plain(error.message)}", soft_wrap=True)
-    if error.next_step:
-        _err.print(f"[bold]Next:[/] {screens.plain(error.next_step)}", soft_wrap=True)
-    raise typer.Exit(getattr(error, "exit_code", 1)) from error
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return do(control.call(_settings().state_dir, verb, **arguments))
 
 
 def _log_to_stderr() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -12,50 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from alcor_migrate.assess import Assessment
-
 plain = escape
 """Text of the outside world, made harmless for rich's markup."""
 
 _STEPS = ["capturing", "copying", "catching_up", "ready", "switched", "completed"]
 _SHOWN_MISMATCHES = 10
-
-
-def assessment(found: Assessment) -> RenderableType:
-    """The screen of `assess`."""
-    resources = list(dict.fromkeys(c.resource for c in found.counts))
-    table = Table(title=f"What there is in {plain(found.cloud)}", title_justify="left")
-    table.add_column("project")
-    for resource in resources:
-        table.add_column(resource.replace("_", " "), justify="right")
-    by_project: dict[str, dict[str, int]] = {}
-    for count in found.counts:
-        by_project.setdefault(count.project, {})[count.resource] = count.objects
-    for project, numbers in by_project.items():
-        table.add_row(plain(project), *(str(numbers.get(r, "")) for r in resources))
-    table.add_section()
-    table.add_row("all", *(str(sum(n.get(r, 0) for n in by_project.values())) for r in resources))
-    parts: list[RenderableType] = [
-        table,
-        (
-            f"{found.objects} objects were read in {found.read_seconds:.1f} s; "
-            f"copying them will take about {found.copy_seconds:.0f} s."
-        ),
-    ]
-    if found.gaps:
-        gaps = Table(title="What will not move", title_justify="left")
-        for column in ("what", "how many", "what happens", "ways out"):
-            gaps.add_column(column, overflow="fold")
-        for gap in found.gaps:
-            gaps.add_row(plain(gap.what), str(gap.objects or ""), plain(gap.consequence), plain(gap.way_out))
-        parts.append(gaps)
-    parts += [f"[yellow]set aside:[/] {plain(problem)}" for problem in found.malformed[:_SHOWN_MISMATCHES]]
-    if found.target_objects:
-        parts.append(f"[red]blocked:[/] the target already holds {found.target_objects} objects")
-    else:
-        parts.append("[green]ready[/]" if not found.needs_answers else "[yellow]needs answers[/]")
-    return Group(*parts)
 
 
 def status(document: dict[str, Any]) -> RenderableType:
