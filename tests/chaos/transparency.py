@@ -1,6 +1,6 @@
 """`make tempest-transparency`: OpenStack's own API tests, directly and through a gateway in capture, test by test.
 
-`python -m tests.chaos.transparency [REGEX ...]`
+`python -m tests.chaos.transparency [--directly RESULTS] [REGEX ...]`
 
 Each side is a lab of its own (a real Keystone and Neutron), so that neither sees what the other left. A test whose
 result differs is run again on both sides, alone: what still differs is the gateway's doing, the rest is called
@@ -162,6 +162,12 @@ class Side:
             print(f"tempest ran nothing for {regex!r}: {trace[-2000:]}", file=sys.stderr)  # noqa: T201  (it is a command)
         return found
 
+    def recall(self, path):
+        """Take the results of an earlier run."""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        self.results = {name: direct for name, (direct, _) in document["tests"].items() if direct}
+        self.seconds = document["seconds"][self.name]
+
     async def look(self):
         """What the journal holds of it."""
         journal = await Journal.open(self.journal)
@@ -176,15 +182,19 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("regex", nargs="*", default=EVERYTHING)
     parser.add_argument("--result", type=Path, default=RESULT)
+    parser.add_argument("--directly", type=Path, help="an earlier tempest-tests.json, whose direct side is taken")
     wanted = parser.parse_args(argv)
     console = Console()
     folder = wanted.result.parent
     folder.mkdir(parents=True, exist_ok=True)
     sides = {"directly": Side(through=False, folder=folder), "through the gateway": Side(through=True, folder=folder)}
-    for side in sides.values():
-        (folder / f"tempest-{side.name}.log").unlink(missing_ok=True)
+    if wanted.directly:
+        sides["directly"].recall(wanted.directly)
     again = {}
     for name, side in sides.items():
+        if side.results:
+            continue
+        (folder / f"tempest-{side.name}.log").unlink(missing_ok=True)
         with side:
             for regex in wanted.regex:
                 side.results |= side.run(regex)

@@ -7,9 +7,10 @@ Never: decides when to switch, reads what a write means, or changes a request or
 from alcor_migrate.gateway.face import ApiGateway
 from alcor_migrate.gateway.pool import GatewayPool, open_gateway
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
-from alcor_migrate.gateway.server import Caller, Gateway
+from alcor_migrate.gateway.server import Gateway
 from alcor_migrate.gateway.settings import GatewaySettings, Policy, configured
 from alcor_migrate.gateway.stats import BOUNDS, Stats
+from alcor_migrate.gateway.switch import Caller
 
 __all__ = [
     "BOUNDS",

@@ -30,11 +30,12 @@ class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Follow(Message, frozen=True):
-    """This is the route from now on; `active` is where reads go meanwhile."""
+    """This is the route from now on; reads go to `active` meanwhile, and writes ask for a turn when `queueing`."""
 
     route: Route
     active: Route
     epoch: int
+    queueing: bool
 
 
 class Start(Message, frozen=True):
@@ -72,6 +73,12 @@ class Known(Message, frozen=True):
     number: int
     project_id: str | None = None
     user_id: str | None = None
+
+
+class Go(Message, frozen=True):
+    """It is this write's turn."""
+
+    number: int
 
 
 class Healed(Message, frozen=True):
@@ -150,15 +157,35 @@ class Missed(Message, frozen=True):
     error: str
 
 
-class Full(Message, frozen=True):
-    """The waiting room of this epoch's hold is full."""
+class Wait(Message, frozen=True):
+    """A write of this size and with this token waits for its turn since `arrived` (monotonic clock)."""
 
-    epoch: int
+    number: int
+    size: int
+    token: str
+    arrived: float
 
 
-FromMaster = Start | Follow | Ping | Drain | Kept | Known | Healed | Stop
+class Left(Message, frozen=True):
+    """Its turn is over, or it does not want one any more."""
+
+    number: int
+
+
+FromMaster = Start | Follow | Ping | Drain | Kept | Known | Go | Healed | Stop
 FromWorker = (
-    Up | Listening | Following | Pong | Drained | KeepIntent | KeepOutcome | KeepRead | Identify | Missed | Full
+    Up
+    | Listening
+    | Following
+    | Pong
+    | Drained
+    | KeepIntent
+    | KeepOutcome
+    | KeepRead
+    | Identify
+    | Missed
+    | Wait
+    | Left
 )
 
 

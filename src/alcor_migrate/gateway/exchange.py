@@ -20,6 +20,7 @@ import structlog
 from alcor_migrate.errors import JournalError
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.access import count, resource_of, without_secrets
+from alcor_migrate.gateway.hold import Turn
 from alcor_migrate.gateway.http1 import BadMessage, RequestHead, ResponseHead
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.settings import Policy
@@ -173,7 +174,7 @@ class Relay(Exchange):
     been idle before, to another server otherwise, to each once. Writes never are.
     """
 
-    __slots__ = ("_balancer", "_head", "_over", "_pending", "_request_complete", "_ticket", "_tried")
+    __slots__ = ("_balancer", "_head", "_over", "_pending", "_request_complete", "_ticket", "_tried", "_turn")
 
     _balancer: Balancer
     _head: ResponseHead
@@ -181,6 +182,7 @@ class Relay(Exchange):
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
         self._ticket: Ticket | None = None
+        self._turn: Turn | None = None
         self._pending: list[bytes] = []
         self._request_complete = False
         self._over = False
@@ -191,8 +193,10 @@ class Relay(Exchange):
     def start(self, *, complete: bool) -> None:
         """Takes a connection, or waits in the hold when this may write."""
         self._request_complete = complete
-        if self._kind is not Kind.READ and self._route is Route.HOLD:
-            self._gateway.wait(self._go, 0)
+        gateway = self._gateway
+        if self._kind is not Kind.READ and gateway.queueing and not gateway.fenced:
+            self._turn = Turn(self._go, 0, self._request.fields.token)
+            gateway.enter_room(self._turn)
         else:
             self._go()
 
@@ -330,6 +334,9 @@ class Relay(Exchange):
 
     def _finish(self) -> None:
         self._over = True
+        if self._turn is not None:
+            self._gateway.leave_room(self._turn)
+            self._turn = None
         if self._ticket is not None:
             self._gateway.leave(self._ticket)
             self._ticket = None
@@ -439,13 +446,32 @@ class Recorded(Exchange):
 
     async def _run(self) -> None:
         gateway = self._gateway
+        if not gateway.queueing:
+            await self._serve()
+            return
+        turn = await self._turn_of(Turn(lambda: None, self._size, self._request.fields.token))
         # again, because the next hold may begin before a released write gets its turn
         while gateway.route is Route.HOLD and not gateway.fenced:
-            arrived = gateway.loop.time()
-            released: asyncio.Future[None] = gateway.loop.create_future()
-            gateway.wait(functools.partial(_set, released), self._size)
+            gateway.leave_room(turn)
+            turn = await self._turn_of(turn)
+        self._started += time.monotonic() - turn.arrived
+        try:
+            await self._serve()
+        finally:
+            gateway.leave_room(turn)
+
+    async def _turn_of(self, turn: Turn) -> Turn:
+        """Waits for a turn as of the arrival of this one."""
+        gateway = self._gateway
+        released: asyncio.Future[None] = gateway.loop.create_future()
+        again = Turn(functools.partial(_set, released), turn.size, turn.token, turn.arrived)
+        if not gateway.fenced:
+            gateway.enter_room(again)
             await released
-            self._started += gateway.loop.time() - arrived
+        return again
+
+    async def _serve(self) -> None:
+        gateway = self._gateway
         if self._client.gone:
             # nothing was sent and nobody waits for it: not doing it is the truth the client will find
             self._count()

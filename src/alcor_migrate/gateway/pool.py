@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import socket
@@ -27,7 +28,7 @@ from alcor_migrate.gateway.channel import (
     Follow,
     Following,
     FromWorker,
-    Full,
+    Go,
     Healed,
     Identify,
     KeepIntent,
@@ -35,6 +36,7 @@ from alcor_migrate.gateway.channel import (
     KeepRead,
     Kept,
     Known,
+    Left,
     Listening,
     Missed,
     Ping,
@@ -42,10 +44,12 @@ from alcor_migrate.gateway.channel import (
     Start,
     Stop,
     Up,
+    Wait,
 )
+from alcor_migrate.gateway.hold import Turn
 from alcor_migrate.gateway.metrics import close_server, serve_metrics
 from alcor_migrate.gateway.routes import Route
-from alcor_migrate.gateway.server import Caller, Gateway, hold_is_over
+from alcor_migrate.gateway.server import Gateway
 from alcor_migrate.gateway.settings import (
     GatewaySettings,
     Policy,
@@ -54,6 +58,7 @@ from alcor_migrate.gateway.settings import (
     server_context,
 )
 from alcor_migrate.gateway.stats import Stats, added
+from alcor_migrate.gateway.switch import Caller, Switch
 from alcor_migrate.journal import INCOMPLETE, Outcome
 
 if TYPE_CHECKING:
@@ -90,12 +95,14 @@ class Member:
         self.drained: set[int] = set()
         self.open: set[int] = set()
         """Intents without an outcome."""
+        self.turns: dict[int, Turn] = {}
+        """Its writes in the room."""
 
     def _lost(self) -> None:
         self.read.set()
 
 
-class GatewayPool:
+class GatewayPool(Switch):
     """A gateway of `settings.workers` processes. Use it like Gateway, from one event loop."""
 
     def __init__(
@@ -105,23 +112,14 @@ class GatewayPool:
         identify: Callable[[str], Awaitable[Caller | None]] | None = None,
         route: Route = Route.PASS,
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, route, identify)
         self.journal = journal
-        self.route = route
-        self.epoch = 0
-        self.incomplete = False
         self.restarts = 0
         """Workers that had to be replaced."""
-        self._identify = identify
-        self._active = route
-        self._claimed = -1
-        self._alarm: asyncio.TimerHandle | None = None
         self._members: set[Member] = set()
         self._past = Stats()
-        self._own = Stats()
         self._orphans: set[int] = set()
         self._waiters: list[asyncio.Future[None]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._numbers = itertools.count(1)
         self._started = False
         self._stopping = asyncio.Event()
@@ -141,11 +139,8 @@ class GatewayPool:
         self._place = _place(settings.listen)
         host, port = self._place.getsockname()[:2]
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        share = -(-settings.max_held_requests // settings.workers), -(-settings.max_held_bytes // settings.workers)
-        self._theirs = msgspec.structs.replace(
-            settings, listen=self._address, max_held_requests=share[0], max_held_bytes=share[1], metrics_listen=None
-        )
-        self._keeper = self._spawn(self._keep_alive())
+        self._theirs = msgspec.structs.replace(settings, listen=self._address, metrics_listen=None)
+        self._keeper = self.spawn(self._keep_alive())
         try:
             if settings.metrics_listen is not None:
                 self._metrics = await serve_metrics(settings.metrics_listen, self, self.journal.stats)
@@ -191,8 +186,7 @@ class GatewayPool:
         if self._place is None:
             return
         place, self._place = self._place, None
-        if self.holding and self._claimed != self.epoch:
-            self._end_hold(self._active)
+        self._end_holding()
         self._stopping.set()
         for member in self._members:
             member.channel.send(Stop())
@@ -233,7 +227,7 @@ class GatewayPool:
         member = Member(self, process)
         self._members.add(member)
         await self._loop.create_unix_connection(lambda: member.channel, sock=ours)
-        self._spawn(self._watch(member))
+        self.spawn(self._watch(member))
 
     async def _watch(self, member: Member) -> None:
         """What is to be done when a worker has ended."""
@@ -243,11 +237,12 @@ class GatewayPool:
         member.gone.set()
         self._members.discard(member)
         self._past = added(self._past, member.stats)
-        self._past.held_now = 0
         for server in self._past.servers.values():
             server.up = server.processes = 0
+        for turn in member.turns.values():
+            self.leave_room(turn)
         if member.open:
-            self._spawn(self._settle(set(member.open)))
+            self.spawn(self._settle(set(member.open)))
         self._stir()
         if self._stopping.is_set():
             return
@@ -291,7 +286,7 @@ class GatewayPool:
                 member.channel.send(Ping(time.monotonic()))
                 member.unanswered += 1
                 if member.unanswered * settings.heartbeat > settings.lease + settings.heartbeat:
-                    self._spawn(self._fence(member, "did not answer"))
+                    self.spawn(self._fence(member, "did not answer"))
             await asyncio.sleep(settings.heartbeat)
 
     async def _fence(self, member: Member, why: str) -> None:
@@ -305,12 +300,6 @@ class GatewayPool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -327,16 +316,6 @@ class GatewayPool:
     # -- the route -----------------------------------------------------------------------------------------------
 
     @property
-    def side(self) -> str:
-        """Where reads go now: `source` or `target`."""
-        return self._active.side
-
-    @property
-    def holding(self) -> bool:
-        """Whether writes wait."""
-        return self.route is Route.HOLD
-
-    @property
     def in_flight_writes(self) -> int:
         """Writes of all workers in flight, as of their last word, and those that dead workers left."""
         return sum(m.in_flight for m in self._members) + len(self._orphans)
@@ -349,38 +328,6 @@ class GatewayPool:
             total = added(total, member.stats)
         total.epoch = self.epoch
         return total
-
-    async def switch(self, route: Route) -> int:
-        """As `Gateway.switch`; done when every worker follows."""
-        if route is Route.HOLD:
-            return await self.hold()
-        if self.holding:
-            raise GatewayError("the route cannot be switched while writes are held", "Release the hold.")
-        self._check(route)
-        return await self._confirmed(self._set(route))
-
-    async def hold(self, max_hold: float | None = None) -> int:
-        """As `Gateway.hold`; when it returns no worker lets a write through. Its time is kept here, for all."""
-        if self.holding:
-            raise GatewayError("writes are held already", "Release the hold that is there.")
-        epoch = self._set(Route.HOLD)
-        seconds = self.settings.max_hold if max_hold is None else max_hold
-        self._alarm = self._loop.call_later(seconds, self._expire_hold, epoch, "time")
-        return await self._confirmed(epoch)
-
-    def claim(self, epoch: int) -> None:
-        """As `Gateway.claim`. No worker needs to be asked: none ends a hold by itself."""
-        if not self.holding or epoch != self.epoch:
-            raise hold_is_over()
-        self._claimed = epoch
-        self._still()
-
-    async def release(self, route: Route, *, epoch: int | None = None) -> int:
-        """As `Gateway.release`."""
-        if not self.holding or (epoch is not None and epoch != self.epoch):
-            raise hold_is_over()
-        self._check(route)
-        return await self._confirmed(self._end_hold(route))
 
     async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109  (the answer says whether it passed)
         """As `Gateway.drained`, for all workers and for what dead ones left."""
@@ -406,29 +353,17 @@ class GatewayPool:
         for member in self._members:
             member.channel.send(Healed())
 
-    def _check(self, route: Route) -> None:
-        if route is Route.HOLD or (route.side == "target" and self.settings.target is None):
-            msg = f"there is nothing behind the route {route.value}"
-            raise GatewayError(msg, "Give the gateway the address of its target.")
-
-    def _set(self, route: Route) -> int:
-        self.route = route
-        if route is not Route.HOLD:
-            self._active = route
-        self.epoch += 1
+    def _spread(self) -> None:
         for member in self._members:
             if member.joined:
                 member.channel.send(self._follow())
-        log.info("route_switched", route=route.value, side=self.side, epoch=self.epoch)
-        return self.epoch
 
     def _follow(self) -> Follow:
-        return Follow(self.route, self._active, self.epoch)
+        return Follow(self.route, self._active, self.epoch, self.queueing)
 
-    async def _confirmed(self, epoch: int) -> int:
+    async def _followed(self, epoch: int) -> None:
         """Wait for every worker, and see to it even when nobody waits for us any more."""
-        await asyncio.shield(self._spawn(self._confirm(epoch)))
-        return epoch
+        await asyncio.shield(self.spawn(self._confirm(epoch)))
 
     async def _confirm(self, epoch: int) -> None:
         def late() -> list[Member]:
@@ -440,21 +375,6 @@ class GatewayPool:
         except TimeoutError:
             await asyncio.gather(*(self._fence(m, "did not confirm the switch") for m in late()))
 
-    def _still(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-
-    def _end_hold(self, route: Route) -> int:
-        self._still()
-        return self._set(route)
-
-    def _expire_hold(self, epoch: int, why: str) -> None:
-        if self.holding and self.epoch == epoch != self._claimed:
-            self._own.holds_expired += 1
-            log.warning("hold_expired", why=why, held=self.stats.held_now, side=self.side)
-            self._spawn(self._confirm(self._end_hold(self._active)))
-
     # -- what workers say ----------------------------------------------------------------------------------------
 
     def heard(self, member: Member, message: Any) -> None:
@@ -462,18 +382,22 @@ class GatewayPool:
         member.unanswered = 0
         match message:
             case KeepIntent(number, intent):
-                self._spawn(self._keep_intent(member, number, self.journal.intent(intent)))
+                self.spawn(self._keep_intent(member, number, self.journal.intent(intent)))
             case KeepOutcome(number, seq, outcome):
                 member.open.discard(seq)
-                self._spawn(self._keep(member, number, self.journal.outcome(seq, outcome)))
+                self.spawn(self._keep(member, number, self.journal.outcome(seq, outcome)))
             case KeepRead(number, intent, outcome):
-                self._spawn(self._keep(member, number, self.journal.read_that_wrote(intent, outcome)))
+                self.spawn(self._keep(member, number, self.journal.read_that_wrote(intent, outcome)))
             case Identify(number, token):
-                self._spawn(self._tell(member, number, token))
+                self.spawn(self._tell(member, number, token))
             case Missed(error):
                 self._missed(error)
-            case Full(epoch):
-                self._expire_hold(epoch, "too many")
+            case Wait(number, size, token, arrived):
+                send = functools.partial(member.channel.send, Go(number))
+                turn = member.turns[number] = Turn(send, size, token, arrived)
+                self.enter_room(turn)
+            case Left(number):
+                self.leave_room(member.turns.pop(number))
             case Pong(stats, in_flight):
                 member.stats, member.in_flight = stats, in_flight
             case _:
@@ -524,20 +448,14 @@ class GatewayPool:
             member.channel.send(Kept(number, position))
 
     async def _tell(self, member: Member, number: int, token: str) -> None:
-        caller = None
-        if self._identify is not None:
-            try:
-                caller = await self._identify(token)
-            except Exception as error:  # noqa: BLE001  (somebody else's code; not knowing the caller is harmless)
-                log.warning("caller_unknown", error=type(error).__name__)
-        caller = caller or Caller()
+        caller = await self.caller(token) or Caller()
         member.channel.send(Known(number, caller.project_id, caller.user_id))
 
     def _missed(self, error: str) -> None:
         if not self.incomplete:
             log.error("journal_incomplete", error=error)
             self.incomplete = True
-            self._spawn(self._mark_incomplete())
+            self.spawn(self._mark_incomplete())
 
     async def _mark_incomplete(self) -> None:
         with contextlib.suppress(JournalError):

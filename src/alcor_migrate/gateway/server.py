@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import structlog
 
 from alcor_migrate import compiled
 from alcor_migrate.errors import GatewayError, JournalError, MigrationError
 from alcor_migrate.gateway.balancer import Balancer
 from alcor_migrate.gateway.clock import Clock
-from alcor_migrate.gateway.hold import Hold
 from alcor_migrate.gateway.metrics import close_server, serve_metrics
 from alcor_migrate.gateway.proxy import ClientConnection
 from alcor_migrate.gateway.routes import Route
@@ -23,22 +21,15 @@ from alcor_migrate.gateway.settings import (
     listen_address,
     server_context,
 )
-from alcor_migrate.gateway.stats import Stats
+from alcor_migrate.gateway.switch import Caller, Switch
 from alcor_migrate.journal import INCOMPLETE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from alcor_migrate.gateway.face import Recorder
 
 log = structlog.get_logger(__name__)
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Whose token it is."""
-
-    project_id: str | None = None
-    user_id: str | None = None
 
 
 class Ticket(NamedTuple):
@@ -48,12 +39,11 @@ class Ticket(NamedTuple):
     route: Route
 
 
-class Gateway:
+class Gateway(Switch):
     """The HTTP reverse proxy in the API path. Use it from one event loop.
 
-    `route` is what happens to writes from now on; every change of it begins a new `epoch`. A switch takes effect
-    between two requests, for all connections at once; what began before it ends where it began, and `drained`
-    says when the last such write has its outcome recorded.
+    A switch of the route takes effect between two requests, for all connections at once; what began before it ends
+    where it began, and `drained` says when the last such write has its outcome recorded.
 
     `identify` turns a token into its Caller; it is asked beside the forwarding and never waited for. `route` holds
     from the first request on.
@@ -69,24 +59,14 @@ class Gateway:
         identify: Callable[[str], Awaitable[Caller | None]] | None = None,
         route: Route = Route.PASS,
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, route, identify)
         self.journal = journal
-        self.stats = Stats()
-        self.route = route
-        self.epoch = 0
-        self.incomplete = False
-        """Whether a write has passed without a record (only under fail_open); see `mark_complete`."""
-        self._identify = identify
-        self._active = route
-        self._hold: Hold | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._claimed = -1
+        self.stats = self._own
         self._in_flight: dict[int, int] = {}
         self._drain_waiters: list[asyncio.Future[None]] = []
         self._balancers: dict[str, Balancer] = {}
         self._clients: set[ClientConnection] = set()
         self._all_left = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._metrics: asyncio.Server | None = None
@@ -151,8 +131,7 @@ class Gateway:
         if server is None:
             return
         server.close()
-        if self.holding and self._claimed != self.epoch:
-            self._end_hold(self._active)
+        self._end_holding()
         for client in list(self._clients):
             client.retire()
         with contextlib.suppress(TimeoutError):
@@ -188,16 +167,6 @@ class Gateway:
     # -- the route -------------------------------------------------------------------------------------------
 
     @property
-    def side(self) -> str:
-        """Where reads go now: `source` or `target`."""
-        return self._active.side
-
-    @property
-    def holding(self) -> bool:
-        """Whether writes wait."""
-        return self.route is Route.HOLD
-
-    @property
     def fenced(self) -> bool:
         """Whether no write may be let through, because the route is not known for sure. Never in one process."""
         return False
@@ -206,59 +175,6 @@ class Gateway:
     def in_flight_writes(self) -> int:
         """Writes that were let through and whose outcome is not recorded yet."""
         return sum(self._in_flight.values())
-
-    async def switch(self, route: Route) -> int:
-        """Changes the route for all later requests; returns the new epoch.
-
-        Raises GatewayError within a hold (see `release`), and when there is no target to switch to.
-        """
-        if route is Route.HOLD:
-            return await self.hold()
-        if self.holding:
-            msg = "the route cannot be switched while writes are held"
-            raise GatewayError(msg, "Release the hold.")
-        self._check(route)
-        return self._set(route)
-
-    async def hold(self, max_hold: float | None = None) -> int:
-        """Lets writes wait from now on, at most this many seconds; returns the new epoch.
-
-        When the time has passed, or too many wait, they are let go on to the side that was active before, and
-        `stats.holds_expired` counts it. Raises GatewayError when writes are held already.
-        """
-        if self.holding:
-            msg = "writes are held already"
-            raise GatewayError(msg, "Release the hold that is there.")
-        settings = self.settings
-        self._hold = Hold(settings.max_held_requests, settings.max_held_bytes)
-        epoch = self._set(Route.HOLD)
-        seconds = settings.max_hold if max_hold is None else max_hold
-        self._alarm = self.loop.call_later(seconds, self._expire_hold, epoch, "time")
-        return epoch
-
-    def claim(self, epoch: int) -> None:
-        """Takes the hold of this epoch over: from now on it only ends by `release`.
-
-        For the moment in which a switch is recorded, when giving up by itself would split the two sides. Raises
-        GatewayError when the hold is over.
-        """
-        if not self.holding or epoch != self.epoch:
-            raise hold_is_over()
-        self._claimed = epoch
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-
-    async def release(self, route: Route, *, epoch: int | None = None) -> int:
-        """Lets the held writes go on by this route, in the order of their arrival; returns the new epoch.
-
-        Give the epoch of your own hold to be sure that it is still that one. Raises GatewayError when the hold is
-        over, and then everything went to the old side.
-        """
-        if not self.holding or (epoch is not None and epoch != self.epoch):
-            raise hold_is_over()
-        self._check(route)
-        return self._end_hold(route)
 
     async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109  (the answer says whether it passed)
         """Waits until no write of an earlier epoch is in flight; False when the time has passed before that."""
@@ -278,41 +194,6 @@ class Gateway:
     def mark_complete(self) -> None:
         """A full sweep has found everything that had passed without a record."""
         self.incomplete = False
-
-    def _check(self, route: Route) -> None:
-        if route is Route.HOLD or route.side not in self._balancers:
-            msg = f"there is nothing behind the route {route.value}"
-            raise GatewayError(msg, "Give the gateway the address of its target.")
-
-    def _set(self, route: Route) -> int:
-        self.route = route
-        if route is not Route.HOLD:
-            self._active = route
-        self.epoch += 1
-        self.stats.epoch = self.epoch
-        log.info("route_switched", route=route.value, side=self.side, epoch=self.epoch)
-        return self.epoch
-
-    def _end_hold(self, route: Route) -> int:
-        hold, self._hold = self._hold, None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        epoch = self._set(route)
-        if hold is not None:
-            self._let_go(hold)
-        return epoch
-
-    def _let_go(self, hold: Hold) -> None:
-        hold.release()
-        self.stats.held_now = 0
-        self.stats.longest_hold_ms = max(self.stats.longest_hold_ms, hold.longest * 1e3)
-
-    def _expire_hold(self, epoch: int, why: str) -> None:
-        if self.holding and self.epoch == epoch != self._claimed:
-            self.stats.holds_expired += 1
-            log.warning("hold_expired", why=why, held=len(self._hold or ()), side=self.side)
-            self._end_hold(self._active)
 
     # -- for the connections ---------------------------------------------------------------------------------
 
@@ -351,17 +232,6 @@ class Gateway:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def wait(self, callback: Callable[[], object], size: int) -> None:
-        """Calls back when the hold is released."""
-        if self._hold is None:
-            callback()
-            return
-        self.stats.held_total += 1
-        self.stats.held_now += 1
-        if not self._hold.enter(callback, size):
-            # not from here: who waits last has to be waiting before it is let go
-            self.loop.call_soon(self._expire_hold, self.epoch, "too many")
-
     def missed(self, error: JournalError) -> None:
         """A write was not recorded."""
         self.stats.not_captured_total += 1
@@ -379,23 +249,6 @@ class Gateway:
         """Begins to find out whose token it is."""
         return self.spawn(self.caller(token)) if self._identify is not None else None
 
-    async def caller(self, token: str) -> Caller | None:
-        """Whose token it is, as far as that can be found out."""
-        if self._identify is None or not token:
-            return None
-        try:
-            return await self._identify(token)
-        except Exception as error:  # noqa: BLE001  (somebody else's code; not knowing the caller is harmless)
-            log.warning("caller_unknown", error=type(error).__name__)
-            return None
-
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """A task that stop() waits for."""
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def client_came(self, client: ClientConnection) -> None:
         """A connection was accepted."""
         self._clients.add(client)
@@ -406,11 +259,3 @@ class Gateway:
         self._clients.discard(client)
         if not self._clients:
             self._all_left.set()
-
-
-def hold_is_over() -> GatewayError:
-    """Who claims or releases a hold comes too late."""
-    return GatewayError(
-        "the hold is over: its time had passed and the writes went on to the old side",
-        "Repeat the step; nothing was lost.",
-    )

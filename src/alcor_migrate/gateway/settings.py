@@ -66,6 +66,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_hold: float = 3.0
     max_held_requests: int = 2000
     max_held_bytes: int = 64 * _MIB
+    release_patience: float = 2.0
+    """How long after a hold the writes of a project go on one after the other; what waits then goes on at once."""
     retry_after: int = 2
     workers: int = 1
     """Processes; one is this process itself."""

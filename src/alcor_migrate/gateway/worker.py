@@ -28,7 +28,7 @@ from alcor_migrate.gateway.channel import (
     Follow,
     Following,
     FromMaster,
-    Full,
+    Go,
     Healed,
     Identify,
     KeepIntent,
@@ -36,6 +36,7 @@ from alcor_migrate.gateway.channel import (
     KeepRead,
     Kept,
     Known,
+    Left,
     Listening,
     Message,
     Missed,
@@ -44,14 +45,16 @@ from alcor_migrate.gateway.channel import (
     Start,
     Stop,
     Up,
+    Wait,
 )
-from alcor_migrate.gateway.hold import Hold
-from alcor_migrate.gateway.routes import Route
-from alcor_migrate.gateway.server import Caller, Gateway
+from alcor_migrate.gateway.server import Gateway
+from alcor_migrate.gateway.switch import Caller
 from alcor_migrate.journal import NOT_SENT, Intent, JournalStats, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from alcor_migrate.gateway.hold import Turn
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +121,10 @@ class WorkerGateway(Gateway):
         super().__init__(start.settings, journal, identify, start.follow.active)
         self._channel = channel
         self._lease_ends = time.monotonic() + start.settings.lease
+        self._numbers = itertools.count(1)
+        self._turns: dict[Turn, int] = {}
+        """Numbers of those that wait for their turn or have it."""
+        self._waiting: dict[int, Turn] = {}
         self.follow(start.follow)
 
     @property
@@ -131,22 +138,33 @@ class WorkerGateway(Gateway):
 
     def follow(self, to: Follow) -> None:
         """The master has switched."""
-        self.route, self._active, self.epoch = to.route, to.active, to.epoch
+        self.route, self._active, self.epoch, self.queueing = to.route, to.active, to.epoch, to.queueing
         self.stats.epoch = to.epoch
-        # a hold ends when the master says so, and never by itself
-        self._claimed = to.epoch
-        hold, self._hold = self._hold, None
-        if to.route is Route.HOLD:
-            self._hold = hold or Hold(self.settings.max_held_requests, self.settings.max_held_bytes)
-        elif hold is not None:
-            self._let_go(hold)
+
+    def enter_room(self, turn: Turn) -> None:
+        """The room is the master's, so that there is one order for all workers."""
+        number = self._turns[turn] = next(self._numbers)
+        self._waiting[number] = turn
+        self._channel.send(Wait(number, turn.size, turn.token, turn.arrived))
+
+    def leave_room(self, turn: Turn) -> None:
+        """The next may go."""
+        number = self._turns.pop(turn, 0)
+        self._waiting.pop(number, None)
+        self._channel.send(Left(number))
+
+    def go(self, number: int) -> None:
+        """The master says whose turn it is."""
+        turn = self._waiting.pop(number, None)
+        if turn is not None:
+            turn.go()
 
     def let_go_when_fenced(self) -> None:
         """Nobody waits for a master that is not there: what is held is answered 503 by its exchange."""
-        if self.fenced and self._hold is not None and len(self._hold):
-            log.error("lease_is_over", held=len(self._hold))
-            hold, self._hold = self._hold, Hold(self.settings.max_held_requests, self.settings.max_held_bytes)
-            self._let_go(hold)
+        if self.fenced and self._waiting:
+            log.error("lease_is_over", held=len(self._waiting))
+            for number in list(self._waiting):
+                self.go(number)
 
     def missed(self, error: JournalError) -> None:
         """A write goes on without a record, and the master hears of it first."""
@@ -154,9 +172,6 @@ class WorkerGateway(Gateway):
         self.incomplete = True
         self._channel.send(Missed(str(error)))
         self._channel.flush()
-
-    def _expire_hold(self, epoch: int, why: str) -> None:  # noqa: ARG002  (there is only one reason here)
-        self._channel.send(Full(epoch))
 
 
 class Worker:
@@ -209,6 +224,8 @@ class Worker:
             case Ping(at):
                 gateway.renew(at)
                 self._channel.send(Pong(gateway.stats, gateway.in_flight_writes))
+            case Go(number):
+                gateway.go(number)
             case Drain(number, patience):
                 self._begin(self._drain(gateway, number, patience))
             case Healed():
