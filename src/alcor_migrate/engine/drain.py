@@ -6,6 +6,7 @@ that waits for its agent. What is looked at, and where each of these shows, is i
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
@@ -177,10 +178,11 @@ async def _list_queues(url: str) -> list[dict[str, Any]]:
     vhost = parts.path.strip("/")
     root = f"{parts.scheme}://{parts.hostname}:{parts.port or _MANAGEMENT_PORT}"
     api = f"{root}/api/queues" + (f"/{quote(vhost, safe='')}" if vhost else "")
-    login = aiohttp.BasicAuth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+    headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT), auth=login) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT), headers=headers) as session,
             session.get(api, params={"columns": "name,messages"}) as answer,
         ):
             if answer.status >= _BAD:

@@ -9,7 +9,7 @@ from alcor_migrate.cloud import Cloud
 from alcor_migrate.errors import CloudError, TargetNotEmpty
 from alcor_migrate.gateway import configured, open_gateway
 from alcor_migrate.http import JsonClient
-from alcor_migrate.source import NeutronSide
+from alcor_migrate.source import NeutronSide, open_source
 from alcor_migrate.target import AlcorSide
 from alcor_model import load_order
 
@@ -32,12 +32,13 @@ class Surroundings:
         self._cloud = Cloud(settings.source.cloud)
         self._client = JsonClient("Neutron", settings.source.url, self._cloud)
         self._neutron = NeutronSide(self._client, self._cloud)
+        self._source = open_source(self._neutron, self._cloud, settings.source)
         self._alcor = AlcorSide(JsonClient("Alcor", settings.target.url, self._cloud), self._cloud)
 
     @property
     def source(self) -> Side:
-        """Neutron."""
-        return self._neutron
+        """Neutron: its API, read in bulk through its database where that is configured."""
+        return self._source
 
     @property
     def target(self) -> Side:
@@ -51,7 +52,7 @@ class Surroundings:
         """
         await self._cloud.token()
         given = await self.ids_can_be_given()
-        await anext(self._neutron.pages(load_order()[0], 1), None)
+        await anext(self._source.pages(load_order()[0], 1), None)
         held = {name: count for name, count in (await self._alcor.counts()).items() if count}
         if held:
             what = ", ".join(f"{count} {name}" for name, count in held.items())
@@ -105,5 +106,5 @@ class Surroundings:
 
     async def close(self) -> None:
         """Let go of connections."""
-        await self._neutron.close()
+        await self._source.close()
         await self._alcor.close()

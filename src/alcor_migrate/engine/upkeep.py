@@ -90,7 +90,7 @@ class Upkeep:
 
     async def verify(self) -> Verification:
         """Compare every object of both sides. Raises CloudError."""
-        self.verification = await verify(self._journal, self._replay, self._steering.chunk_size)
+        self.verification = await verify(self._journal, self._replay, self._steering.chunk_size, memory=self._store)
         self._store.keep("verification", self.verification)
         return self.verification
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from unittest.mock import patch
 
 from memory import MemorySide
 
@@ -9,6 +10,7 @@ from alcor_migrate.engine.conductor import Migration
 from alcor_migrate.errors import GatewayError
 from alcor_migrate.gateway import Route, Stats
 from alcor_migrate.settings import EngineSettings, GatewayOptions, Settings, SourceSettings, TargetSettings
+from alcor_model import load_order
 
 
 class StandInGateway:
@@ -121,15 +123,22 @@ def settings(directory, **engine):
     )
 
 
+FEW = [of for of in load_order() if of.name in {"network", "subnet", "router", "port"}]
+
+
 @contextlib.asynccontextmanager
 async def migrating(directory, around, **engine):
-    """A running migration; started again in the same directory, it goes on."""
-    migration = Migration(settings(directory, **engine), "olga", around)
-    await migration.start()
-    try:
-        yield migration
-    finally:
-        await migration.close()
+    """A running migration of a few resources; started again in the same directory, it goes on."""
+    with contextlib.ExitStack() as patched:
+        for module in ("copy", "verify", "upkeep"):
+            patched.enter_context(patch(f"alcor_migrate.engine.{module}.load_order", lambda: FEW))
+        patched.enter_context(patch("alcor_migrate.engine.verify._PAUSE", 0.01))
+        migration = Migration(settings(directory, **engine), "olga", around)
+        await migration.start()
+        try:
+            yield migration
+        finally:
+            await migration.close()
 
 
 async def until(check, seconds=10.0):

@@ -90,7 +90,7 @@ async def test_a_rejected_object_needs_attention_and_resume_offers_it_again(tmp_
         assert Key("network", "n3") in around.target.objects
 
 
-async def test_lasting_mismatches_need_attention_until_a_repair_has_healed_them(tmp_path, around, monkeypatch):
+async def test_lasting_mismatches_need_attention_until_a_repair_has_healed_them(tmp_path, around):
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
         around.target.put("network", id="n1", name="somebody changed this")
@@ -293,7 +293,7 @@ async def test_a_migration_that_was_cancelled_passes_everything_on_and_has_no_wa
             await migration.cancel("ann")
         with pytest.raises(StateError, match="has ended"):
             await migration.stop_at_once("ann")
-    assert not [key for key in around.source.applied]
+    assert not around.source.applied
 
 
 async def test_the_console_says_and_sets_what_its_words_promise(tmp_path, around):

@@ -149,3 +149,66 @@ async def test_the_journal_says_when_it_is_incomplete(journal, running):
     assert not running.incomplete
     await running.reach(await journal.mark(INCOMPLETE, "3"))
     assert running.incomplete
+
+
+async def test_an_abort_in_the_hold_gives_back_to_the_old_side_and_ends_the_attempts(gateway, journal, running):
+    moved = handover(gateway, journal, running)
+
+    async def panic():
+        moved.abort("somebody panicked")
+        await asyncio.sleep(5)
+
+    gateway.on_drain = panic
+    recorded = []
+    (attempt,) = await moved.run("target", 5, recorded.append)
+    assert (attempt.why, attempt.reason) == ("aborted", "somebody panicked")
+    assert not recorded
+    assert gateway.told == ["hold", "release capture"]
+
+
+async def test_an_abort_after_the_switch_is_recorded_comes_too_late(gateway, journal, running):
+    moved = handover(gateway, journal, running)
+    (attempt,) = await moved.run("target", 5, lambda _: moved.abort("too late"))
+    assert attempt.succeeded
+    assert gateway.told[-1] == "release target"
+
+
+async def test_whoever_is_cancelled_what_was_recorded_is_done(gateway, journal, running):
+    task = asyncio.ensure_future(handover(gateway, journal, running).run("target", 5, lambda _: task.cancel()))
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert gateway.told[-1] == "release target"
+    assert running.active == "target"
+
+
+async def test_a_token_that_replay_has_not_seen_does_not_confirm_the_attempt(gateway, journal, running, monkeypatch):
+    await running.reach(await journal.mark("handover", "of an earlier attempt"))
+
+    async def reached(_position):
+        """As if somebody had said so without having come there."""
+
+    monkeypatch.setattr(running, "reach", reached)
+    monkeypatch.setattr(journal, "read", lambda **_: asyncio.sleep(5, []))
+    recorded = []
+    (attempt,) = await handover(gateway, journal, running).run("target", 1, recorded.append)
+    assert not recorded
+    assert "did not come to the mark" in attempt.reason
+
+
+async def test_attempts_back_off_and_each_is_told(gateway, journal, running, monkeypatch):
+    monkeypatch.setattr("alcor_migrate.engine.cutover._FIRST_PAUSE", 0.01)
+    gateway.drains = False
+    told, quiet = [], []
+
+    @contextlib.asynccontextmanager
+    async def hush():
+        quiet.append(len(gateway.told))
+        yield
+        quiet.append(len(gateway.told))
+
+    moved = Handover(gateway, journal, running, 1.0, hush, told.append)
+    made = await moved.run("target", 3, lambda _: None)
+    assert told == made
+    assert {attempt.why for attempt in made} == {"writes in flight"}
+    assert len({attempt.token for attempt in made}) == 3
+    assert quiet == [0, 3, 3, 6, 6, 9]  # nothing is done outside of it

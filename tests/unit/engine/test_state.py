@@ -1,5 +1,8 @@
 """The state machine: durable, exclusive, and with no way around its arrows."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from alcor_migrate.engine.state import State, StateStore, may_follow
@@ -70,3 +73,61 @@ def test_facts_survive(tmp_path):
     again = StateStore(tmp_path)
     assert again.recall("applied", int, 0) == 43
     again.close()
+
+
+def test_what_needs_attention_goes_back_to_where_it_was_and_never_on(store):
+    for state in JOURNEY[:4]:
+        store.move(state, "alice", "")
+    store.move(State.NEEDS_ATTENTION, "alcor-migrate", "objects were not taken")
+    assert (store.state, store.standing) == (State.NEEDS_ATTENTION, State.READY)
+    with pytest.raises(StateError, match="cannot become cutting over"):
+        store.move(State.CUTTING_OVER, "mallory", "")
+    store.move(State.READY, "alcor-migrate", "they were")
+    assert (store.state, store.standing) == (State.READY, State.READY)
+
+
+@pytest.mark.parametrize(
+    ("standing", "possible"),
+    [(State.READY, State.CANCELLED), (State.REVERSED, State.CANCELLED), (State.SWITCHED, State.REVERSING)],
+)
+def test_the_way_back_stays_open_while_something_needs_attention(standing, possible):
+    assert may_follow(State.NEEDS_ATTENTION, possible, standing)
+    forward = {State.COMPLETED, State.CUTTING_OVER, State.SWITCHED} - {standing}
+    assert not any(may_follow(State.NEEDS_ATTENTION, state, standing) for state in forward)
+
+
+def test_no_handover_is_interrupted_by_attention():
+    for state in (State.CUTTING_OVER, State.REVERSING, State.COMPLETED, State.CANCELLED):
+        assert not may_follow(state, State.NEEDS_ATTENTION)
+
+
+def test_attention_and_what_lies_beneath_survive_a_restart(tmp_path):
+    store = StateStore(tmp_path)
+    for state in JOURNEY:
+        store.move(state, "alice", "")
+    store.move(State.NEEDS_ATTENTION, "alcor-migrate", "")
+    store.note("command", "bob", "throttle")
+    store.close()
+    again = StateStore(tmp_path)
+    assert (again.state, again.standing) == (State.NEEDS_ATTENTION, State.SWITCHED)
+    again.close()
+
+
+def test_what_was_done_besides_is_in_the_audit_log_and_no_transition(store):
+    store.move(State.CAPTURING, "alice", "")
+    store.note("command", "bob", "throttle", {"answer": "throttled"})
+    assert [t.after for t in store.transitions()] == ["capturing"]
+    last = store.audit()[-1]
+    assert (last.act, last.actor, last.before, last.after) == ("command", "bob", "capturing", "capturing")
+    assert last.evidence == {"answer": "throttled"}
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"])
+def test_the_audit_log_cannot_be_changed_not_even_by_hand(tmp_path, statement):
+    store = StateStore(tmp_path)
+    store.move(State.CAPTURING, "alice", "")
+    store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as connection:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+        assert connection.execute("SELECT actor FROM audit").fetchall() == [("alice",)]
