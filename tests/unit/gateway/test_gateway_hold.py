@@ -6,7 +6,7 @@ import pytest
 from gateway_harness import answer, eventually
 
 from alcor_migrate.errors import GatewayError
-from alcor_migrate.gateway import Route
+from alcor_migrate.gateway import Caller, Route
 
 
 async def test_a_switch_moves_reads_and_writes_at_once(gateway, client, journal):
@@ -43,6 +43,107 @@ async def test_what_is_held_waits_and_goes_on_to_the_new_side_in_order(gateway, 
     assert gateway.stats.longest_hold_ms > 0
     assert gateway.stats.holds_expired == 0
     assert [s for s in source.seen if s.line.startswith("POST")] == []
+
+
+class Working:
+    """An API server's work: what it had begun whenever a request came in, and how long each takes (s)."""
+
+    def __init__(self, seconds=0.002):
+        self.begun, self.at_work, self.together, self.seconds = [], {}, set(), seconds
+
+    async def __call__(self, seen, _writer):
+        name = seen.field("X-Auth-Token")[0]
+        project = name[:1]
+        self.begun.append(seen.body.decode())
+        self.together |= {(project, other) for other, many in self.at_work.items() if many}
+        self.at_work[project] = self.at_work.get(project, 0) + 1
+        await asyncio.sleep(self.seconds)
+        self.at_work[project] -= 1
+        return answer(b"done")
+
+
+async def of_project(token):
+    """A project has several tokens: the first letter tells."""
+    await asyncio.sleep(0.001)
+    return Caller(project_id=token[0])
+
+
+async def hold_writes(gateway, connect, names):
+    """Writes that wait, in this order; each is a project's letter and a number."""
+    asking = []
+    for number, name in enumerate(names):
+        client = await connect(gateway)
+        token = b"X-Auth-Token: %b%d" % (name[:1].encode(), number % 3)
+        asking.append(asyncio.create_task(client.ask("POST", "/", name.encode(), token)))
+        await eventually(lambda many=number + 1: gateway.stats.held_now == many)
+    return asking
+
+
+async def test_each_projects_writes_go_on_one_after_the_other(make_gateway, connect, target):
+    gateway = await make_gateway(identify=of_project)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    names = [f"{'abc'[n % 3]}{n:02}" for n in range(30)]
+    asking = await hold_writes(gateway, connect, names)
+    work = target.script = Working()
+    await gateway.release(Route.TARGET)
+    assert {status for status, _, _ in await asyncio.gather(*asking)} == {200}
+    for project in "abc":
+        assert [n for n in work.begun if n[0] == project] == [n for n in names if n[0] == project]
+    # projects beside each other, but never two writes of one
+    assert {one == other for one, other in work.together} == {False}
+    await eventually(lambda: not gateway.queueing)
+
+
+async def test_what_arrives_while_a_project_goes_on_comes_after_it(make_gateway, connect, target):
+    gateway = await make_gateway(identify=of_project)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    asking = await hold_writes(gateway, connect, ["a1", "a2", "a3"])
+    late, other = await connect(gateway), await connect(gateway)
+    work = target.script = Working(0.05)
+    await gateway.release(Route.TARGET)
+    await eventually(lambda: work.begun)
+    asking.append(asyncio.create_task(late.ask("POST", "/", b"a4", b"X-Auth-Token: a1")))
+    await eventually(lambda: gateway.stats.held_total == 4)
+    await other.ask("POST", "/", b"b1", b"X-Auth-Token: b1")
+    await asyncio.gather(*asking)
+    assert [n for n in work.begun if n[0] == "a"] == ["a1", "a2", "a3", "a4"]
+    assert work.begun.index("b1") < 3
+
+
+async def test_going_on_one_after_the_other_is_bounded(make_gateway, connect, target):
+    gateway = await make_gateway(identify=of_project, release_patience=0.2)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    asking = await hold_writes(gateway, connect, [f"a{n}" for n in range(8)])
+    gate = asyncio.Event()
+
+    async def stuck(seen, _writer):
+        await gate.wait()
+        return answer(seen.body)
+
+    target.script = stuck
+    await gateway.release(Route.TARGET)
+    await eventually(lambda: len(target.seen) == 1)
+    await eventually(lambda: len(target.seen) == 8)
+    assert not gateway.queueing
+    gate.set()
+    assert {status for status, _, _ in await asyncio.gather(*asking)} == {200}
+
+
+async def test_a_failed_write_does_not_hold_up_its_project(make_gateway, connect, target, journal):
+    gateway = await make_gateway(identify=of_project)
+    await gateway.switch(Route.CAPTURE)
+    await gateway.hold(5)
+    asking = await hold_writes(gateway, connect, ["a0", "a1", "a2", "a3"])
+    asking[1].cancel()
+    target.script = lambda seen, _: None if seen.body == b"a2" else answer(seen.body)
+    await gateway.release(Route.TARGET)
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [a[0] for a in (answers[0], answers[2], answers[3])] == [200, 502, 200]
+    await eventually(lambda: not gateway.queueing)
+    assert sum(e.outcome.unknown for e in await journal.read(after=0)) == 1
 
 
 @pytest.mark.parametrize("before", [Route.PASS, Route.CAPTURE, Route.TARGET])

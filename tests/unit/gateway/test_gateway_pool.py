@@ -144,6 +144,69 @@ async def test_a_hold_holds_and_ends_everywhere(make_pool, connect_to_each, open
         pool.claim(epoch)
 
 
+async def test_a_projects_writes_keep_their_order_across_workers(make_pool, connect_to_each, target):
+    async def of_project(token):
+        return Caller(project_id=token[0])
+
+    pool = await make_pool(identify=of_project, max_held_requests=100)
+    clients = list((await connect_to_each(pool)).values())
+    more = [list((await connect_to_each(pool)).values()) for _ in range(5)]
+    turns = [client for each in [clients, *more] for client in each]
+    begun, at_work = [], set()
+
+    async def work(seen, _writer):
+        project = seen.body[:1]
+        begun.append((seen.body, project in at_work))
+        at_work.add(project)
+        await asyncio.sleep(0.002)
+        at_work.discard(project)
+        return answer(b"done")
+
+    target.script = work
+    await pool.hold(10)
+    asking, names = [], []
+    for number, client in enumerate(turns):
+        names.append(b"%c%02d" % (b"ab"[number // 2 % 2], number))
+        token = b"X-Auth-Token: %b%d" % (names[-1][:1], number)
+        asking.append(asyncio.create_task(client.ask("POST", "/", names[-1], token)))
+        await eventually(lambda many=number + 1: pool.stats.held_now == many)
+    await pool.release(Route.TARGET)
+    assert {status for status, _, _ in await asyncio.gather(*asking)} == {200}
+    for project in (b"a", b"b"):
+        assert [name for name, _ in begun if name[:1] == project] == [n for n in names if n[:1] == project]
+    assert not any(beside for _, beside in begun)
+    await eventually(lambda: not pool.queueing)
+    assert (await turns[0].ask("POST", "/", b"a", b"X-Auth-Token: a"))[0] == 200
+
+
+async def test_a_worker_that_dies_in_a_hold_holds_nobody_up(make_pool, connect_to_each, target):
+    pool = await make_pool()
+    each = await connect_to_each(pool)
+    await pool.hold(20)
+    asking = {}
+    for number, (pid, client) in enumerate(each.items()):
+        asking[pid] = asyncio.create_task(client.ask("POST", "/", b"{}", b"X-Auth-Token: same"))
+        await eventually(lambda many=number + 1: pool.stats.held_now == many)
+    victim, survivor = asking
+    os.kill(victim, signal.SIGKILL)
+    await eventually(lambda: pool.stats.held_now == 1)
+    await pool.release(Route.TARGET)
+    assert (await asking[survivor])[2] == b"target"
+    with pytest.raises((ConnectionError, EOFError)):
+        await asking[victim]
+    assert len(target.seen) == 1
+    await eventually(lambda: not pool.queueing)
+
+
+async def test_a_full_room_is_full_for_all_workers_together(make_pool, connect_to_each):
+    pool = await make_pool(max_held_requests=2)
+    await pool.hold(60)
+    clients = (await connect_to_each(pool)).values()
+    answers = await asyncio.gather(*(c.ask("POST", "/", b"{}") for c in clients))
+    assert {body for _, _, body in answers} == {b"source"}
+    assert (pool.route, pool.stats.holds_expired) == (Route.CAPTURE, 1)
+
+
 async def test_switching_a_hundred_times_under_load(make_pool, open_to):
     pool = await make_pool(workers=3)
     # odd while a switch is under way; never the same again, so that two switches are not taken for none
