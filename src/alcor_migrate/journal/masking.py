@@ -10,6 +10,9 @@ MASK = "***"
 _WORDS = r"passw(?:or)?d|passphrase|secret|token|credential|private_?key|api_?key|psk"
 _WHOLE = r"auth|authorization|auth_key"
 _SECRET_KEY = re.compile(rf"(?:.*(?:{_WORDS}).*|{_WHOLE})", re.IGNORECASE | re.DOTALL)
+# What every telling key has a part of, in lower case (or an escape, which may hide one). Nearly no body has any, and
+# to search for each of a few plain strings takes a tenth of the time of the expression that follows.
+_HINTS = (b"pass", b"secret", b"token", b"credential", b"key", b"psk", b"auth", b"\\u")
 # A cheap look at the raw bytes; it may say yes too often (also for escaped keys), never no wrongly.
 _SUSPECT = re.compile(rf'"(?:[^"]*(?:{_WORDS})[^"]*|{_WHOLE}|[^"]*\\u[^"]*)"\s*:'.encode(), re.IGNORECASE)
 
@@ -19,7 +22,8 @@ def mask(body: bytes) -> bytes:
 
     A body that looks as if it held a secret and is no JSON is not kept at all.
     """
-    if not _SUSPECT.search(body):
+    lowered = body.lower()
+    if all(lowered.find(hint) < 0 for hint in _HINTS) or not _SUSPECT.search(body):
         return body
     try:
         tree = json.loads(body)

@@ -11,6 +11,8 @@ position before a smaller one, and who reopens the journal first waits for what 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +137,10 @@ class Prune(msgspec.Struct, frozen=True):
 
 
 Entry = PutIntent | PutOutcome | PutMark | Settle | Prune
+
+_Row = tuple[Any, ...]
+"""The values of a row, in the order of its table's columns."""
+_MOST_ROWS = 64
 
 
 class Store:
@@ -261,8 +267,8 @@ class Store:
         connection = self._writing()
         position = self.position
         results: list[int] = []
-        intent_rows: list[dict[str, Any]] = []
-        event_rows: list[dict[str, Any]] = []
+        intent_rows: list[_Row] = []
+        event_rows: list[_Row] = []
         try:
             with connection.begin():
                 if not self._embedded:
@@ -321,30 +327,40 @@ class Store:
             return outcome
         return msgspec.structs.replace(outcome, body=b"", truncated=True)
 
-    @staticmethod
-    def _flush(
-        connection: sa.Connection, intent_rows: list[dict[str, Any]], event_rows: list[dict[str, Any]]
-    ) -> None:
-        if intent_rows:
-            connection.execute(_INSERT_INTENT, intent_rows)
-            intent_rows.clear()
-        if event_rows:
-            connection.execute(_INSERT_EVENT, event_rows)
-            event_rows.clear()
+    def _flush(self, connection: sa.Connection, intent_rows: list[_Row], event_rows: list[_Row]) -> None:
+        self._insert(connection, intents, intent_rows)
+        self._insert(connection, events, event_rows)
+        intent_rows.clear()
+        event_rows.clear()
+
+    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[_Row]) -> None:
+        if not self._embedded:
+            if rows:
+                names = table.columns.keys()
+                connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+            return
+        # SQLite lets go of the interpreter at every step, and in a busy process waits long to get it back: so many
+        # rows are one step, in groups of a few sizes, whose statements are prepared once
+        at = 0
+        while at < len(rows):
+            size = min(_MOST_ROWS, 1 << ((len(rows) - at).bit_length() - 1))
+            values = tuple(itertools.chain.from_iterable(rows[at : at + size]))
+            connection.exec_driver_sql(_insertion(table, size), values)
+            at += size
 
     def _settle(self, connection: sa.Connection, entry: Settle, position: int) -> tuple[int, int]:
         mine = sa.and_(events.c.writer == entry.writer, events.c.seq == entry.seq)
         row = connection.execute(sa.select(events.c.position, events.c.status).where(mine)).first()
         if row is not None:
             if row.status == 0:
-                connection.execute(events.update().where(mine).values(settled=_clip(entry.how, events.c.settled)))
+                connection.execute(events.update().where(mine).values(settled=_clip(entry.how, _SETTLED)))
             return row.position, position
         known = sa.and_(intents.c.writer == entry.writer, intents.c.seq == entry.seq)
         if connection.scalar(sa.select(sa.func.count()).select_from(intents).where(known)) == 0:
             msg = f"the journal has no intent {entry.seq} of {entry.writer}"
             raise JournalError(msg, "Read it again with unsettled(); it may have been pruned.")
         outcome = Outcome(status=0, finished_at=time.time(), how=entry.how)
-        connection.execute(_INSERT_EVENT, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)])
+        self._insert(connection, events, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)])
         return position + 1, position + 1
 
     def _prune(self, connection: sa.Connection, entry: Prune) -> int:
@@ -435,9 +451,15 @@ class Store:
         return total
 
 
-_INSERT_INTENT = intents.insert()
-_INSERT_EVENT = events.insert()
 _LOCK = sa.select(facts.c.value).where(facts.c.name == "schema").with_for_update()
+
+
+@functools.cache
+def _insertion(table: sa.Table, rows: int) -> str:
+    """SQLite's statement for so many rows of a table, their values in the order of its columns."""
+    names = ", ".join(table.columns.keys())
+    row = f"({', '.join('?' * len(table.columns))})"
+    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * rows)}"  # noqa: S608  (names of our own)
 
 
 def _connect_args(driver: str) -> dict[str, Any]:
@@ -453,62 +475,62 @@ def _connect_args(driver: str) -> dict[str, Any]:
     return {}
 
 
-def _clip(text: str, column: sa.Column[Any]) -> str:
+def _clip(text: str, length: int) -> str:
     """What fits: SQLite keeps any length, the servers refuse what is too long, and then nothing could be kept."""
-    length: int = column.type.length  # type: ignore[attr-defined]  # a string's type has one
     return text[:length].replace("\0", "")
 
 
-def _intent_row(writer: str, seq: int, intent: Intent) -> dict[str, Any]:
-    return {
-        "writer": writer,
-        "seq": seq,
-        "method": _clip(intent.method, intents.c.method),
-        "path": intent.path,
-        "body": mask(intent.body),
-        "request_id": _clip(intent.request_id, intents.c.request_id),
-        "started_at": intent.started_at,
-        "route": intent.route,
-        "side": intent.side,
-    }
+def _length(column: sa.Column[Any]) -> int:
+    """How many characters fit."""
+    length: int = column.type.length  # type: ignore[attr-defined]  # a string's type has one
+    return length
 
 
-def _outcome_row(position: int, kind: str, writer: str, seq: int, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "position": position,
-        "kind": kind,
-        "writer": writer,
-        "seq": seq,
-        "at": outcome.finished_at,
-        "status": outcome.status,
-        "body": mask(outcome.body),
-        "upstream_request_id": _clip(outcome.upstream_request_id, events.c.upstream_request_id),
-        "project_id": outcome.project_id,
-        "user_id": outcome.user_id,
-        "how": _clip(outcome.how, events.c.how),
-        "truncated": outcome.truncated,
-        "mark_kind": None,
-        "mark_token": None,
-    }
+_METHOD = _length(intents.c.method)
+_REQUEST_ID = _length(intents.c.request_id)
+_UPSTREAM_REQUEST_ID = _length(events.c.upstream_request_id)
+_HOW = _length(events.c.how)
+_SETTLED = _length(events.c.settled)
+_TOKEN = _length(events.c.mark_token)
 
 
-def _mark_row(position: int, writer: str, mark: Mark) -> dict[str, Any]:
-    return {
-        "position": position,
-        "kind": MARK,
-        "writer": writer,
-        "seq": None,
-        "at": mark.at,
-        "status": None,
-        "body": None,
-        "upstream_request_id": None,
-        "project_id": None,
-        "user_id": None,
-        "how": None,
-        "truncated": None,
-        "mark_kind": mark.kind,
-        "mark_token": _clip(mark.token, events.c.mark_token),
-    }
+def _intent_row(writer: str, seq: int, intent: Intent) -> _Row:
+    return (
+        writer,
+        seq,
+        _clip(intent.method, _METHOD),
+        intent.path,
+        mask(intent.body),
+        _clip(intent.request_id, _REQUEST_ID),
+        intent.started_at,
+        intent.route,
+        intent.side,
+    )
+
+
+def _outcome_row(position: int, kind: str, writer: str, seq: int, outcome: Outcome) -> _Row:
+    return (
+        position,
+        kind,
+        writer,
+        seq,
+        outcome.finished_at,
+        outcome.status,
+        mask(outcome.body),
+        _clip(outcome.upstream_request_id, _UPSTREAM_REQUEST_ID),
+        outcome.project_id,
+        outcome.user_id,
+        _clip(outcome.how, _HOW),
+        outcome.truncated,
+        None,  # settled
+        None,
+        None,
+    )
+
+
+def _mark_row(position: int, writer: str, mark: Mark) -> _Row:
+    of_outcomes = [None] * 8
+    return position, MARK, writer, None, mark.at, *of_outcomes, mark.kind, _clip(mark.token, _TOKEN)
 
 
 def _intent(row: Any) -> Intent:
