@@ -44,6 +44,7 @@ RESULT = Path("build/chaos/gateway.json")
 STORES = ("sqlite", "mariadb", "postgresql")
 CLIENTS = 8
 WORKERS = (1, 2)
+UPSTREAMS = (1, 2)
 BLOWS = (2, 4)
 PATIENCE = 30.0  # seconds that a client waits for an answer
 
@@ -152,6 +153,8 @@ class Run:
     blows: Counter = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
     workers: int = 1
+    upstreams: int = 1
+    holds: bool = False
     unknown: int = 0
     reads: int = 0
     ending: bool = False
@@ -173,7 +176,9 @@ class Run:
 
     def _start(self, processes, databases, ports):
         rng = random.Random(-self.seed)
-        upstream_port, self.port = ports.reserve(), ports.reserve()
+        self.port = ports.reserve()
+        there = [ports.reserve() for _ in range(self.upstreams)]
+        source = ",".join(f"http://{HOST}:{port}" for port in there)
         self.executed = self.folder / "executed"
         self.executed.touch()
         where, parts = str(self.folder / "journal"), {}
@@ -181,22 +186,25 @@ class Run:
             server, where = databases.get(self.store)
             parts["store"] = Part(self.store, databases._processes, server.start)
 
-        def start_upstream():
-            arguments = [HERE / "upstream.py", upstream_port, self.executed, rng.randrange(10**6)]
-            processes.spawn(
-                "upstream", [sys.executable, *arguments], ready=lambda: listens(upstream_port)
-            ).wait_ready()
+        def start_upstream(name, port):
+            # all append to one file
+            arguments = [HERE / "upstream.py", port, self.executed, rng.randrange(10**6)]
+            processes.spawn(name, [sys.executable, *arguments], ready=lambda: listens(port)).wait_ready()
 
         def start_gateway():
-            arguments = [HERE / "gateway_process.py", where, f"http://{HOST}:{upstream_port}", f"{HOST}:{self.port}"]
-            command = [sys.executable, *arguments, self.workers]
+            arguments = [HERE / "gateway_process.py", where, source, f"{HOST}:{self.port}"]
+            command = [sys.executable, *arguments, self.workers, "holds" if self.holds else ""]
             processes.spawn("gateway", command, HERE_FIRST, ready=lambda: listens(self.port)).wait_ready()
 
-        parts["upstream"] = Part("upstream", processes, start_upstream)
+        for number, port in enumerate(there, 1):
+            name = f"upstream {number}"
+            parts[name] = Part(name, processes, functools.partial(start_upstream, name, port))
         parts["gateway"] = Part("gateway", processes, start_gateway)
         if self.workers > 1:
             parts["worker"] = Worker(processes, rng)
-        start_upstream()
+        for name, part in parts.items():
+            if name.startswith("upstream"):
+                part.start()
         start_gateway()
         return parts, where
 
@@ -244,9 +252,8 @@ class Run:
                 writer.write(b"GET /v2.0/ports HTTP/1.1\r\nHost: api\r\n\r\n")
                 await self._answer(reader)
                 self.reads += 1
-            writer.write(
-                b"POST /v2.0/ports HTTP/1.1\r\nHost: api\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-            )
+            head = f"POST /v2.0/ports HTTP/1.1\r\nHost: api\r\nX-Auth-Token: {rng.choice('abc')}{name}\r\n"
+            writer.write(head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
             if rng.random() > 0.01:  # else it leaves without waiting for the answer
                 status = await self._answer(reader)
         except TimeoutError:
@@ -308,6 +315,7 @@ async def campaign(seeds, stores, say):
             folder.mkdir()
             rng = random.Random(seed ^ 0x5EED)
             run = Run(seed, rng.choice(stores), folder, workers=rng.choice(WORKERS))
+            run.upstreams, run.holds = rng.choice(UPSTREAMS), rng.random() < 0.5
             try:
                 await run.live(databases, ports)
             except Exception as error:  # noqa: BLE001  (a campaign goes on, and says what happened)
@@ -333,7 +341,8 @@ def _folder():
 def _line(run):
     blows = ", ".join(f"{count}x {what}" for what, count in sorted(run.blows.items()))
     told = f"{len(run.ledger.acknowledged)} acknowledged, {len(run.ledger.refused)} refused, {run.unknown} unknown"
-    text = f"seed {run.seed} {run.store}, workers {run.workers}: {told}; {blows}"
+    shape = f"workers {run.workers}, upstreams {run.upstreams}{', holds' if run.holds else ''}"
+    text = f"seed {run.seed} {run.store}, {shape}: {told}; {blows}"
     if run.verdict.well:
         return text
     verdict = run.verdict
