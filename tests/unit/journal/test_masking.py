@@ -23,7 +23,10 @@ def test_a_body_without_secrets_is_kept_byte_by_byte(body):
 
 @pytest.mark.parametrize(
     "key",
-    ["password", "adminPass" + "word", "user_secret", "X-Auth-Token", "auth", "psk", "private_key", "apikey"],
+    [
+        *("password", "adminPass" + "word", "Passphrase", "user_secret", "X-Auth-Token", "CREDENTIALS", "PSK"),
+        *("private_key", "privateKey", "apikey", "API_KEY", "auth", "Authorization", "auth_key"),
+    ],
 )
 def test_values_under_telling_keys_are_masked_at_any_depth(key):
     body = json.dumps({"a": [{"b": {key: {"x": "hidden"}}}], "c": "kept"}).encode()
