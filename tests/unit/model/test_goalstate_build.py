@@ -1,5 +1,7 @@
 """Goal states say what Alcor's objects say, to the hosts that need it, and gaps name what they cannot."""
 
+from pathlib import Path
+
 import pytest
 
 from alcor_model import EXTENSION, resource, to_alcor
@@ -162,3 +164,10 @@ def test_a_network_that_has_no_word_is_not_told_as_vxlan():
     states.add_subnet(["10.9.0.1"], SUBNET, NETWORK | {"provider:network_type": "flat"})
     assert not states.message.subnet_states
     assert [gap.field for gap in states.gaps] == ["provider:network_type"]
+
+
+def test_every_gap_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "goal-states.md").read_text()
+    for fields in NO_WORD.values():
+        for field in fields:
+            assert f"`{field}" in page, field
