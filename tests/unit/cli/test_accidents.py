@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from alcor_migrate import control
+from alcor_model import load_order
 
 pytestmark = pytest.mark.process
 
@@ -89,7 +90,7 @@ class Cloud:
             "GET /v3/projects": (200, {"projects": []}),
         }
         self.neutron.answers = {
-            "GET /v2.0/extensions": (200, {"extensions": [{"alias": "alcor-ids"}]}),
+            "GET /v2.0/extensions": (200, {"extensions": [{"alias": "alcor-ids", "updated": "2026-11-23T00:00:00-00:00"}]}),
             "GET /v2.0/networks": (200, {"networks": []}),
         }
         self.alcor.answers = {"GET /alcor/v1/status": (200, {"resources": {}})}
@@ -154,17 +155,10 @@ class Cloud:
             200,
             {"quota": {"security_group": {"used": 1}}},
         )
-        for collection in (
-            "vpcs",
-            "subnets",
-            "ports",
-            "routers",
-            "elasticips",
-            "security-groups",
-            "security-group-rules",
-        ):
-            path = f"GET /project/admin-project/{collection}"
-            self.alcor.answers[path] = (200, {collection.replace("-", "_"): []})
+        for of in load_order():
+            path = f"GET /project/admin-project/{of.alcor_collection}"
+            self.alcor.answers[path] = (200, {of.alcor_plural: []})
+            self.alcor.answers[f"{path}/digests"] = (200, {"digests": {}})
 
     def close(self):
         for service in (self.keystone, self.neutron, self.alcor):
