@@ -140,8 +140,8 @@ def write(path: Path, cloud: str, target: str, edits: Sequence[Edit]) -> None:
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else _header(path, cloud, target)
         document = editor.load(text)
-        if document.get("answers") is None:
-            document["answers"] = []
+        if not document.get("answers"):
+            document["answers"] = editor.seq()
         entries = document["answers"]
         for edit in edits:
             _put(editor, entries, edit)
@@ -186,15 +186,8 @@ def _put(editor: Any, entries: Any, edit: Edit) -> None:
     if kept and not ids and not replaced:
         return
     entry = replaced[0] if replaced else editor.map()
-    for key, value in (
-        ("rule", name),
-        ("answer", edit.answer),
-        ("note", edit.note),
-        ("by", edit.by),
-        ("at", edit.at),
-    ):
-        if value:
-            entry[key] = value
+    values = {"rule": name, "answer": edit.answer, "note": edit.note, "by": edit.by, "at": edit.at}
+    entry.update({key: value for key, value in values.items() if value})
     if not replaced:
         entries.append(entry)
         entries.yaml_set_comment_before_after_key(len(entries) - 1, before="\n" + _said(edit.gap), indent=2)

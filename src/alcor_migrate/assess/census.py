@@ -97,15 +97,10 @@ class Census:
             yield from self._port(found)
 
     def _subnet(self, found: Json) -> Iterator[str]:
-        network = _network(found.get("cidr"))
-        self._subnets[found["id"]] = (str(found.get("network_id")), network)
-        if network is None:
-            yield f"cidr {found.get('cidr')!r} is not a network"
-            return
-        if network.version != found.get("ip_version"):
-            yield f"ip_version is {found.get('ip_version')} and cidr is {network}"
-        if _mapped(network.network_address):
-            yield f"cidr {network} is IPv4 written as IPv6"
+        network = ipaddress.ip_network(found["cidr"], strict=False)
+        self._subnets[found["id"]] = (found["network_id"], network)
+        if network.version != found["ip_version"]:
+            yield f"ip_version is {found['ip_version']} and cidr is {network}"
         for pool in found.get("allocation_pools") or []:
             ends = [_address(pool.get(end)) for end in ("start", "end")] if isinstance(pool, dict) else [None]
             if any(e is None or e not in network for e in ends):
@@ -117,26 +112,13 @@ class Census:
             yield f"mac_address {found.get('mac_address')} is also that of another port of its network"
         self._macs.add(key)
         for ip in found.get("fixed_ips") or []:
-            if not isinstance(ip, dict):
-                yield f"fixed_ips: {ip!r} is not an object"
-                continue
-            address = _address(ip.get("ip_address"))
-            where = self._subnets.get(str(ip.get("subnet_id")))
-            if address is None:
-                yield f"fixed_ips: {ip.get('ip_address')!r} is not an address"
-            elif _mapped(address):
-                yield f"fixed_ips: {address} is IPv4 written as IPv6"
-            elif where is not None and where[1] is not None and address not in where[1]:
-                yield f"fixed_ips: {address} is not within {where[1]} of its subnet"
-            if where is not None and where[0] != found.get("network_id"):
-                yield f"fixed_ips: subnet {ip.get('subnet_id')} belongs to network {where[0]}"
-
-
-def _network(text: Any) -> Any:
-    try:
-        return ipaddress.ip_network(text, strict=False) if isinstance(text, str) else None
-    except ValueError:
-        return None
+            subnet = self._subnets.get(str(ip.get("subnet_id")))
+            if subnet is None:
+                continue  # told as a reference that leads nowhere
+            if (address := _address(ip.get("ip_address"))) is not None and address not in subnet[1]:
+                yield f"fixed_ips: {address} is not within {subnet[1]} of its subnet"
+            if subnet[0] != found.get("network_id"):
+                yield f"fixed_ips: subnet {ip['subnet_id']} belongs to network {subnet[0]}"
 
 
 def _address(text: Any) -> Any:
@@ -144,7 +126,3 @@ def _address(text: Any) -> Any:
         return ipaddress.ip_address(text) if isinstance(text, str) else None
     except ValueError:
         return None
-
-
-def _mapped(address: Any) -> bool:
-    return getattr(address, "ipv4_mapped", None) is not None

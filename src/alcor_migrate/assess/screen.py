@@ -66,7 +66,7 @@ def _headline(found: Assessment) -> RenderableType:
     colour = _COLOURS.get(found.verdict, "yellow")
     return Panel(
         f"[bold {colour}]{found.verdict}[/]  {escape(words.verdict(found))}",
-        title=f"{escape(found.cloud)} to {words.TARGETS[found.target]}",
+        title=f"{escape(words.short(found.cloud))} to {words.TARGETS[found.target]}",
         title_align="left",
     )
 
