@@ -112,8 +112,6 @@ SEGMENT = Resource(
         same("network_type"),
         same("physical_network"),
         lost_upstream(same("segmentation_id", NUMBER), "upstream draws a number of its own"),
-        computed(extension("hosts", LIST, Shape.SET), "the hosts whose agents say that they reach it"),
-        computed(extension("segment_index", NUMBER), "the order in which the network got its segments"),
         REVISION,
         *OVERWRITTEN_TIMES,
         asked("project_id"),

@@ -105,6 +105,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The declaration of a field, or None when it is not declared."""
         return next((f for f in self.fields if f.neutron == neutron_name), None)
 
+    @property
+    def tags_collection(self) -> str:
+        """The path below `/v2.0/` under which Neutron takes tags: of QoS policies it is `policies`."""
+        return self.collection.rsplit("/", 1)[-1]
+
     def fits(self, field: Field, target: Target) -> bool:
         """Whether a target keeps a field: the bundled Alcor keeps all, upstream only what its own model names."""
         return target is Target.BUNDLED or (self.upstream and bool(field.alcor) and field.upstream)

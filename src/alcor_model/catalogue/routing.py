@@ -85,7 +85,9 @@ ROUTER = Resource(
         *EXTENSION_TIMES,
         computed(extension("external_gateways", LIST, Shape.SET), "all gateways; external_gateway_info is the first"),
         derived("conntrack_helpers", "the helpers are objects of their own (router_id)"),
-        derived("enable_snat", "a second place of the gateway's own enable_snat"),
+        derived("enable_snat", "repeats what external_gateway_info says"),
+        derived("qos_policy_id", "repeats what external_gateway_info says"),
+        derived("qos_network_policy_id", "the external network's policy"),
     ),
     references=(
         Reference("external_gateway_info.network_id", "network"),

@@ -10,6 +10,7 @@ from alcor_model.catalogue.common import (
     OWNER,
     RENAMED_TIMES,
     STANDARD,
+    asked,
 )
 from alcor_model.catalogue.resource import AlcorField, Reference, Resource, bundled_only
 from alcor_model.fields import FLAG, LIST, NUMBER, Shape, computed, derived, extension, lost_upstream, same
@@ -84,7 +85,8 @@ DEFAULT_SECURITY_GROUP_RULE = bundled_only(
         same("remote_address_group_id"),
         same("used_in_default_sg", FLAG),
         same("used_in_non_default_sg", FLAG),
-        *STANDARD,
+        asked("project_id"),
+        asked("tenant_id"),
     ),
     alias="security-groups-default-rules",
     references=(Reference("remote_address_group_id", "address_group"),),
@@ -94,7 +96,7 @@ DEFAULT_STATEFULNESS = bundled_only(
     "security_groups_default_statefulness",
     "security-groups-default-statefulness",
     "security_groups_default_statefulness",
-    (*OWNER, same("stateful", FLAG), *STANDARD),
+    (*OWNER, same("stateful", FLAG)),
     alias="security-groups-default-statefulness",
 )
 
@@ -105,8 +107,8 @@ ADDRESS_GROUP = bundled_only(
     (
         *NAMED,
         same("addresses", LIST, Shape.ADDRESS_SET),
-        computed(same("shared", FLAG), "whether an RBAC policy shares it with the one who asks"),
         *STANDARD,
+        derived("shared", "not shown; RBAC policies say it"),
     ),
     alias="address-group",
 )
