@@ -65,6 +65,9 @@ LINES = 14
 PLAIN_EVERY = 5.0
 """Seconds between two lines of progress where nothing can be drawn over."""
 
+_SPOKEN_OF = ("network", "subnet", "port", "router", "security_group", "security_group_rule", "floatingip")
+"""The kinds of objects that are counted one by one; the rest is summed up."""
+
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -228,7 +231,10 @@ class Demo:
         )
         with self.teller.bar("filling") as move:
             self._topology = build_topology(self.lab, ports=self.choices.ports, seed=self.choices.seed, progress=move)
-        made = ", ".join(f"{n} {kind.replace('_', ' ')}s" for kind, n in self._topology.counts.items())
+        counts = self._topology.counts
+        made = ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}s" for kind in _SPOKEN_OF)
+        made += f", {sum(counts.values()) - sum(counts[kind] for kind in _SPOKEN_OF)} others of "
+        made += f"{len(counts) - len(_SPOKEN_OF)} kinds"
         self.teller.say(f"[green]✔[/] {made}, in {self._topology.seconds:.0f} s")
 
     def assess(self) -> None:

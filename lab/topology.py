@@ -15,29 +15,22 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from alcor_model import resource as declared
 from lab.errors import LabError
+from lab.further import further
 from lab.neutron import HOSTS, PHYSICAL_NETWORK, PUBLIC_NETWORK
+from lab.plan import RESOURCES, TAGGED, Action, Owner, Plan, Planned, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lab.cloud import Lab
 
-Resource = Literal["network", "subnet", "security_group", "security_group_rule", "port", "router", "floatingip"]
-T = TypeVar("T")
+__all__ = ["Plan", "Planned", "Ref", "Topology", "build_topology", "plan_topology"]
 
-RESOURCES: tuple[Resource, ...] = (
-    "network",
-    "subnet",
-    "security_group",
-    "security_group_rule",
-    "port",
-    "router",
-    "floatingip",
-)
-"""In the order in which they are made."""
+T = TypeVar("T")
 
 IN_BULK = ("network", "subnet", "security_group_rule", "port")  # Neutron answers 400 to bulks of the others
 CHUNK = 10  # ports of one bulk; it is one transaction, and others wait for it
@@ -63,59 +56,6 @@ TAGS = ("prod", "staging", "team:blue", "team:grün", "pci", "temporary")
 
 
 @dataclass(frozen=True)
-class Ref:
-    """Stands in a body for the id of something planned."""
-
-    resource: Resource
-    key: str
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One object to be made: `body` is the request's, with a `Ref` where an id belongs.
-
-    `project` None: the administrator's own. `by_admin`: made by the administrator in the project's name, for
-    what only they may set (hosts, provider attributes), as Nova and operators do.
-    """
-
-    resource: Resource
-    key: str
-    project: str | None
-    body: Mapping[str, Any]
-    tags: tuple[str, ...] = ()
-    by_admin: bool = False
-
-    @property
-    def maker(self) -> str | None:
-        """Whose user makes it: the project's, or None for the administrator."""
-        return None if self.by_admin else self.project
-
-    @property
-    def ref(self) -> Ref:
-        """What others put into their bodies to point here."""
-        return Ref(self.resource, self.key)
-
-
-@dataclass
-class Plan:
-    """All that is to be made. Interfaces are subnets or ports by the key of their router; routes likewise."""
-
-    seed: int
-    objects: list[Planned] = field(default_factory=list)
-    interfaces: dict[str, list[Ref]] = field(default_factory=dict)
-    routes: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-
-    def of(self, resource: Resource) -> list[Planned]:
-        """The planned objects of one kind, in order."""
-        return [planned for planned in self.objects if planned.resource == resource]
-
-    @property
-    def steps(self) -> int:
-        """How many things `build_topology` reports progress on."""
-        return len(self.objects) + sum(map(len, self.interfaces.values())) + len(self.routes)
-
-
-@dataclass(frozen=True)
 class Topology:
     """What was made: the ids by planned key, and how long it took."""
 
@@ -124,7 +64,7 @@ class Topology:
     counts: Mapping[str, int]
     seconds: float
 
-    def ids_of(self, resource: Resource, project: str | None) -> list[str]:
+    def ids_of(self, resource: str, project: str | None) -> list[str]:
         """The ids of one project's objects of a kind, in the plan's order."""
         return [self.ids[p.ref] for p in self.plan.of(resource) if p.project == project]
 
@@ -143,7 +83,7 @@ class _Segment:
         return str(IPv4Network(self.v4.body["cidr"])[next(self._hosts)])
 
 
-class _Planner:
+class Planner:
     """Draws the plan; everything random comes from one generator."""
 
     def __init__(self, projects: Sequence[str], seed: int) -> None:
@@ -151,20 +91,30 @@ class _Planner:
         self.random = random.Random(seed)
         self.plan = Plan(seed)
         self.planned: Counter[str] = Counter()
+        self.reachable: dict[str, list[Planned]] = {}
+        """By project: ports that floating IPs can reach."""
         self.external = self.provider()
         self.warehouse()
         self.shared = self.shared_network()
 
     def add(
-        self, resource: Resource, key: str, project: str | None, body: dict[str, Any], *, by_admin: bool = False
+        self,
+        resource: str,
+        key: str,
+        project: str | None,
+        body: dict[str, Any],
+        *,
+        by_admin: bool = False,
+        below: Ref | None = None,
     ) -> Planned:
-        """Plan one object; every third of a kind is tagged."""
-        body = {"description": self.random.choice(DESCRIPTIONS)} | body
+        """Plan one object; every third of a kind is tagged, where it can be."""
+        if any(field.neutron == "description" for field in declared(resource).fields):
+            body = {"description": self.random.choice(DESCRIPTIONS)} | body
         tags: tuple[str, ...] = ()
         self.planned[resource] += 1
-        if resource != "security_group_rule" and self.planned[resource] % 3 == 1:
+        if resource in TAGGED and self.planned[resource] % 3 == 1:
             tags = tuple(sorted(self.random.sample(TAGS, self.random.randint(1, 3))))
-        planned = Planned(resource, key, project, body, tags, by_admin or project is None)
+        planned = Planned(resource, key, project, body, tags, by_admin or project is None, below)
         self.plan.objects.append(planned)
         return planned
 
@@ -213,6 +163,7 @@ class _Planner:
             segment = self.shared if index % 20 == 19 else segments[index % size]  # noqa: PLR2004  # one of twenty
             made.append((self.port(project, index, segment, groups), segment))
         self.floating_ips(project, made)
+        self.reachable[project] = [port for port, segment in made if segment.routed]
 
     def segment(self, project: str, number: int, index: int) -> _Segment:
         """Plan one VXLAN network with its subnets."""
@@ -376,11 +327,12 @@ def plan_topology(projects: Sequence[str], ports: int = 200, seed: int = 1) -> P
     Of each project the first two networks and a few dozen ports suffice to hold every special form. Routers,
     gateways and floating IPs come with ports of their own on top.
     """
-    planner = _Planner(projects, seed)
+    planner = Planner(projects, seed)
     share = [ports // len(projects)] * len(projects)
     share[0] += ports % len(projects)
     for number, count in enumerate(share):
         planner.tenant(number, count)
+    further(planner)
     return planner.plan
 
 
@@ -411,12 +363,14 @@ class _Builder:
                 tagged = [planned for planned in self._plan.objects if planned.tags and planned.resource != "port"]
                 for _ in pool.map(self._tag, tagged):
                     pass
+                for _ in pool.map(self._act, self._plan.actions):
+                    pass
         finally:
             for connection in self._connections.values():
                 connection.close()
         return self._ids
 
-    def _batches(self, resource: Resource) -> list[list[Planned]]:
+    def _batches(self, resource: str) -> list[list[Planned]]:
         """Group what goes into one request: same maker, rules of one group; one by one where there is no bulk."""
         alike: dict[Any, list[Planned]] = {}
         for planned in self._plan.of(resource):
@@ -429,15 +383,19 @@ class _Builder:
         """Make the objects of one batch with one request."""
         first = batch[0]
         bodies = [self._body(planned) for planned in batch]
-        path = f"/{first.resource.replace('_', '-')}s"
+        of = declared(first.resource)
+        path = f"/{of.collection}"
+        if first.below:
+            path = f"/{declared(first.below.resource).collection}/{self._ids[first.below]}{path}"
         maker = first.maker
         if first.resource in IN_BULK:
-            made = self._call(maker, "POST", path, {f"{first.resource}s": bodies})[f"{first.resource}s"]
+            made = self._call(maker, "POST", path, {of.plural: bodies})[of.plural]
         else:
-            made = [self._call(maker, "POST", path, {first.resource: bodies[0]})[first.resource]]
+            made = [self._call(maker, "POST", path, {of.name: bodies[0]})[of.name]]
         with self._lock:
-            self._ids |= {planned.ref: found["id"] for planned, found in zip(batch, made, strict=True)}
-        self._advance(len(batch), path)
+            # What only joins two objects has no id of its own, and nobody points to it.
+            self._ids |= {planned.ref: found.get("id", "") for planned, found in zip(batch, made, strict=True)}
+        self._advance(len(batch), of.collection)
 
     def _body(self, planned: Planned) -> dict[str, Any]:
         body: dict[str, Any] = self._resolve(planned.body)
@@ -452,6 +410,8 @@ class _Builder:
         match value:
             case Ref():
                 return self._ids[value]
+            case Owner():
+                return self._projects[value.project]
             case dict():
                 return {name: self._resolve(part) for name, part in value.items()}
             case list():
@@ -471,8 +431,13 @@ class _Builder:
 
     def _tag(self, planned: Planned) -> None:
         maker = planned.maker
-        path = f"/{planned.resource.replace('_', '-')}s/{self._ids[planned.ref]}/tags"
+        path = f"/{declared(planned.resource).plural.replace('_', '-')}/{self._ids[planned.ref]}/tags"
         self._call(maker, "PUT", path, {"tags": list(planned.tags)})
+
+    def _act(self, action: Action) -> None:
+        path = "".join(part if isinstance(part, str) else str(self._resolve(part)) for part in action.path)
+        self._call(None, action.method, path, self._resolve(action.body))
+        self._advance(1, "settings")
 
     def _call(self, maker: str | None, method: str, path: str, body: dict[str, Any]) -> Any:
         answer = self._connections[maker].network.request(path, method, json=body)

@@ -666,6 +666,7 @@ class Workload:
         ports = []
         if topology:
             joined = {ref for interfaces in topology.plan.interfaces.values() for ref in interfaces}
+            joined |= topology.plan.trunked
             planned = [port for port in topology.plan.of("port") if port.project == project.name]
             ports = [topology.ids[port.ref] for port in planned if port.ref not in joined]
         rank, together = number // len(projects), -(-(clients - number % len(projects)) // len(projects))

@@ -3,7 +3,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from lab.topology import Ref, plan_topology
+from alcor_model import resource
+from lab.plan import RESOURCES, TAGGED, Ref
+from lab.topology import plan_topology
 
 PROJECTS = ("web-shop", "analytics", "research")
 
@@ -45,17 +47,18 @@ def test_the_seed_decides_everything(plan):
 @pytest.mark.parametrize("ports", [0, 1, 40, 120, 2000])
 def test_size_is_a_parameter_and_any_size_is_well_formed(ports):
     plan = plan_topology(PROJECTS, ports, seed=3)
-    servers = [planned for planned in plan.of("port") if not planned.key.endswith("/router")]
+    servers = [p for p in plan.of("port") if not p.key.endswith("/router") and "/trunk/" not in p.key]
     assert len(servers) == ports
     refs = [planned.ref for planned in plan.objects]
     assert len(refs) == len(set(refs))
     planned = set(refs)
     for thing in plan.objects:
         assert set(references(thing.body)) <= planned, thing.key
-    subnets = {p.ref: ip_network(p.body["cidr"]) for p in plan.of("subnet")}
+        assert thing.below is None or thing.below in planned, thing.key
+    subnets = {p.ref: ip_network(p.body["cidr"]) for p in plan.of("subnet") if "cidr" in p.body}
     taken = Counter()
     for port in plan.of("port"):
-        for fixed in port.body["fixed_ips"]:
+        for fixed in port.body.get("fixed_ips", []):
             if "ip_address" in fixed:
                 assert ip_address(fixed["ip_address"]) in subnets[fixed["subnet_id"]]
                 taken[fixed["subnet_id"], fixed["ip_address"]] += 1
@@ -77,7 +80,11 @@ def test_networks_of_every_kind(plan):
 
 def test_one_project_overlaps_another(plan):
     cidrs = {
-        project: {p.body["cidr"] for p in plan.of("subnet") if p.project == project and p.body["ip_version"] == 4}
+        project: {
+            p.body["cidr"]
+            for p in plan.of("subnet")
+            if p.project == project and p.body["ip_version"] == 4 and "cidr" in p.body
+        }
         for project in PROJECTS
     }
     assert cidrs["analytics"] & cidrs["web-shop"]
@@ -128,18 +135,23 @@ def test_ports_of_every_kind(plan):
 def test_floating_ips_tags_and_descriptions(plan):
     assert {"port_id" in body for body in bodies(plan, "floatingip")} == {True, False}
     tagged = {planned.resource for planned in plan.objects if planned.tags}
-    assert tagged == {"network", "subnet", "port", "router", "security_group", "floatingip"}
-    assert any(not planned.body["description"].isascii() for planned in plan.objects)
-    assert all(ord(sign) < 0x10000 for planned in plan.objects for sign in planned.body["description"])
+    assert tagged == TAGGED
+    described = [planned.body["description"] for planned in plan.objects if "description" in planned.body]
+    assert any(not text.isascii() for text in described)
+    assert all(ord(sign) < 0x10000 for text in described for sign in text)
 
 
-def test_only_what_the_first_journey_carries(plan):
-    assert {planned.resource for planned in plan.objects} == {
-        "network",
-        "subnet",
-        "security_group",
-        "security_group_rule",
-        "port",
-        "router",
-        "floatingip",
-    }
+def test_every_kind_of_resource_is_made_after_what_it_names(plan):
+    assert {planned.resource for planned in plan.objects} == set(RESOURCES)
+    place = {name: number for number, name in enumerate(RESOURCES)}
+    for planned in plan.objects:
+        named = {ref.resource for ref in references(planned.body)} | (
+            {planned.below.resource} if planned.below else set()
+        )
+        assert all(place[name] < place[planned.resource] or name == planned.resource for name in named), planned.key
+
+
+def test_what_lies_below_another_object_says_below_which(plan):
+    for planned in plan.objects:
+        nested = resource(planned.resource).nested
+        assert (planned.below.resource if planned.below else None) == (nested.resource if nested else None)
