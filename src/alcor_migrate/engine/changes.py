@@ -59,7 +59,11 @@ def touched(method: str, path: str, status: int, request: Any, answer: Any, proj
         return _below(at, at.below)
     if failed and not at.id:
         return Touched(resources=frozenset({of.name}))
-    return _named(at, request, answer)
+    wanted = _named(at, request, answer)
+    if failed and at.action:
+        # No answer names what an action made: the port of a router's interface.
+        return msgspec.structs.replace(wanted, queries=wanted.queries.union(_made_with(of, {"id": at.id})))
+    return wanted
 
 
 def _named(at: Named, request: Any, answer: Any) -> Touched:

@@ -235,3 +235,10 @@ def test_what_is_made_with_its_owner_is_looked_for_at_once():
 def test_a_port_that_is_gone_lets_go_of_its_floating_ip():
     found = consequences(change("port", {"id": "p", "network_id": "n"}, None))
     assert Query("floatingip", "port_id", "p", held=True) in found.queries
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_what_an_action_made_is_looked_for_where_no_answer_names_it(status):
+    found = touched("PUT", "/v2.0/routers/r1/add_router_interface", status, {"subnet_id": "s1"}, None, None)
+    assert found.keys == {Key("router", "r1")}
+    assert found.queries == {Query("port", "device_id", "r1")}
