@@ -4,6 +4,7 @@
 * `census`, `hosts`, `groups` and `extensions` take what comes by and say what they found; pure.
 * `rules` has every rule; `decide` makes gaps, tallies and the verdict of rules, findings and answers; pure.
 * `answers` keeps the operator's answers in a file; `document` is what is printed as JSON.
+* `gate` keeps a run from beginning while something is not answered.
 * `screen` and `page` show the document: on a terminal, and as one HTML file.
 """
 

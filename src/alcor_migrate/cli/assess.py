@@ -127,6 +127,7 @@ async def _assess(choices: _Choices) -> Assessment:
 
 async def _question(choices: _Choices) -> Question:
     from alcor_migrate.assess import Question  # noqa: PLC0415  # see _assess
+    from alcor_migrate.assess.gate import question  # noqa: PLC0415
     from alcor_migrate.cloud import Cloud  # noqa: PLC0415
     from alcor_model.fields import Target  # noqa: PLC0415
 
@@ -149,13 +150,12 @@ async def _question(choices: _Choices) -> Question:
         # Whoever meets this for the first time has no file yet.
         error.next_step += " Or name an entry of clouds.yaml with --cloud; no file is needed then."
         raise
-    return Question(
-        Cloud(settings.source.cloud),
-        settings.source.urls[0],
-        Target(choices.target or settings.target.kind),
-        choices.target_url or settings.target.urls[0],
-        choices.answers or (Path(settings.answers) if settings.answers else ANSWERS),
-        settings.engine.page_size,
+    configured = question(settings, Cloud(settings.source.cloud))
+    return msgspec.structs.replace(
+        configured,
+        target=Target(choices.target) if choices.target else configured.target,
+        target_url=choices.target_url or configured.target_url,
+        answers=choices.answers or configured.answers or ANSWERS,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from alcor_migrate.assess import gate as assess_gate
 from alcor_migrate.cloud import Cloud
 from alcor_migrate.errors import CloudError, TargetNotEmpty
 from alcor_migrate.gateway import configured, open_gateway
@@ -48,7 +49,8 @@ class Surroundings:
     async def check(self) -> bool:
         """Ask each side a question, so that a wrong address is told before anything begins.
 
-        Answers whether Neutron can be given ids. Raises CloudError; TargetNotEmpty when something is there already.
+        Answers whether Neutron can be given ids. Raises CloudError; TargetNotEmpty when something is there already;
+        GateClosed when `assess` finds what has to be answered, and is not.
         """
         await self._cloud.token()
         given = await self.ids_can_be_given()
@@ -57,6 +59,7 @@ class Surroundings:
         if held:
             what = ", ".join(f"{count} {name}" for name, count in held.items())
             raise TargetNotEmpty(f"the target at {self._settings.target.url} is not empty: it holds {what}")
+        await assess_gate.check(self._settings, self._cloud)
         return given
 
     async def ids_can_be_given(self) -> bool:
