@@ -9,6 +9,7 @@ moment, however late they are read, so there is one low watermark for all of the
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from alcor_migrate.engine.replay import Chunk
 from alcor_migrate.side import steady
 from alcor_model import load_order
 
@@ -124,20 +126,34 @@ class Copy:
 
     async def _copy(self, of: Resource, done: ResourceProgress, moment: int | None) -> None:
         pages = aiter(self._source.pages(of, self.page_size))
-        while True:
-            token = uuid.uuid4().hex
-            low = await self._journal.mark("copy-low", token) if moment is None else moment
-            chunk = self._replay.begin_chunk(token, of, low)
-            try:
-                page: Sequence[dict[str, object]] | None = await anext(pages, None)
-            except BaseException:
-                self._replay.drop_chunk(chunk)
-                raise
-            if not page:
-                self._replay.drop_chunk(chunk)
-                return
-            chunk.objects = page
-            await self._journal.mark("copy-high", token)
-            await chunk.done
-            done.copied += len(page)
-            self.progress.left_out += chunk.left_out
+        following = asyncio.create_task(self._read(pages, of, moment))
+        try:
+            while chunk := await following:
+                # The next page is read while this one is loaded.
+                following = asyncio.create_task(self._read(pages, of, moment))
+                await self._journal.mark("copy-high", chunk.token)
+                await chunk.done
+                done.copied += len(chunk.objects)
+                self.progress.left_out += chunk.left_out
+        finally:
+            following.cancel()
+            for unused in await asyncio.gather(following, return_exceptions=True):
+                if isinstance(unused, Chunk):
+                    self._replay.drop_chunk(unused)
+
+    async def _read(
+        self, pages: AsyncIterator[Sequence[dict[str, object]]], of: Resource, moment: int | None
+    ) -> Chunk | None:
+        """The next page with its low watermark; None when there are no more."""
+        token = uuid.uuid4().hex
+        low = await self._journal.mark("copy-low", token) if moment is None else moment
+        chunk = self._replay.begin_chunk(token, of, low)
+        try:
+            chunk.objects = await anext(pages, None) or ()
+        except BaseException:
+            self._replay.drop_chunk(chunk)
+            raise
+        if not chunk.objects:
+            self._replay.drop_chunk(chunk)
+            return None
+        return chunk

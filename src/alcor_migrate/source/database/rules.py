@@ -9,7 +9,6 @@ Source of the rules: the models and `_make_*_dict` functions of Neutron 21 (Zed)
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -145,8 +144,8 @@ def decoded(text: str | None) -> Any:
     if not text:
         return None
     try:
-        return json.loads(text)
-    except ValueError:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
         return None
 
 

@@ -6,10 +6,12 @@ Not for the event loop: every method waits for the database. One snapshot belong
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import make_url
@@ -28,9 +30,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MYSQL = {"mysql", "mariadb"}
+_CRC32C = (10, 8)
+"""The release of MariaDB that brought the function."""
 _SUPPORTED = {*_MYSQL, "postgresql", "sqlite"}
 _MARK = "standardattributes"
 """A table that every Neutron has."""
+
+
+_decode = msgspec.json.Decoder(list[list[Any]]).decode
 
 
 class Database:
@@ -79,6 +86,7 @@ class Database:
         metadata = sa.MetaData()
         with self.told(), self._engine.connect() as connection:
             self._refuse_copies(connection)
+            self.quick = self._has_crc32c(connection)
             there = set(sa.inspect(connection).get_table_names())
             if _MARK not in there:
                 raise SourceDatabaseError(
@@ -88,6 +96,8 @@ class Database:
             metadata.reflect(connection, only=sorted(wanted & there), resolve_fks=False)
         missing = {rule.table for rule in self.rules.values()} - there
         self.rules = {name: rule for name, rule in self.rules.items() if rule.table not in missing}
+        for rule in self.rules.values():
+            Statements(rule, metadata.tables, self.dialect)  # says what is unknown before anything begins
         log.info("source_database", at=self.where, tables=len(metadata.tables), missing=sorted(wanted - there))
         return metadata.tables
 
@@ -109,6 +119,13 @@ class Database:
                 f"the database at {self.where} is a read replica, which may lag behind what Neutron has written",
                 "Give the address of the primary, or of any node of a Galera cluster.",
             )
+
+    def _has_crc32c(self, connection: sa.Connection) -> bool:
+        if self.dialect not in _MYSQL:
+            return False
+        version_of = str(connection.exec_driver_sql("SELECT VERSION()").scalar())
+        found = re.match(r"(\d+)\.(\d+).*MariaDB", version_of)
+        return found is not None and (int(found[1]), int(found[2])) >= _CRC32C
 
     def _open(self) -> sa.Connection:
         with self.told():
@@ -136,6 +153,7 @@ class Database:
         try:
             if self.dialect in _MYSQL:
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute("SET SESSION group_concat_max_len = 1073741824")
                 cursor.execute("SHOW VARIABLES LIKE 'wsrep_on'")
                 found = cursor.fetchone()
                 if found and found[1] == "ON":
@@ -175,11 +193,15 @@ class Snapshot:
         """
         rule, statements = self._database.rules[resource], self._of(resource)
         with self._database.told():
-            rows = self._rows(statements.page(after, prefix, size))
-            if not rows:
+            count, last = self._connection.execute(statements.ids(after, prefix, size)).one()
+            if not count:
                 return [], [], None
-            first, last = rows[0]["id"], rows[-1]["id"]
-            lists = {name: _grouped(self._rows(statements.between(name, first, last))) for name in statements.lists}
+            rows = self._rows(statements, statements.objects(after, last, prefix))
+            # Behind `after` others may begin; what begins so comes behind its beginning.
+            lists = {
+                name: _grouped(self._rows(statements, statements.rows(name, max(after, prefix), last)))
+                for name in statements.lists
+            }
         none: list[Row] = []
         without = dict.fromkeys(statements.without, none)
         objects: dict[str, Json] = {}
@@ -192,7 +214,7 @@ class Snapshot:
                 objects[object_id] = rule.build(row, parts | without, self._facts)
             except AskApiError:
                 asked.append(object_id)
-        return list(objects.values()), asked, last if len(rows) == size else None
+        return list(objects.values()), asked, last if count == size else None
 
     def count(self, resource: str) -> int:
         """How many objects there are."""
@@ -215,7 +237,8 @@ class Snapshot:
         if resource not in self._statements:
             rule, tables = self._database.rules[resource], self._database.tables
             empty = {name for name in tables_of(rule) & tables.keys() if self._empty(tables[name])}
-            self._statements[resource] = Statements(rule, tables, self._database.dialect, empty)
+            database = self._database
+            self._statements[resource] = Statements(rule, tables, database.dialect, empty, quick=database.quick)
         return self._statements[resource]
 
     def _empty(self, table: sa.Table) -> bool:
@@ -225,10 +248,20 @@ class Snapshot:
                 self._is_empty[table.name] = self._connection.execute(query).first() is None
         return self._is_empty[table.name]
 
-    def _rows(self, query: sa.Select[Any]) -> list[Row]:
-        result = self._connection.execute(query)
-        names = tuple(result.keys())
-        return [dict(zip(names, row, strict=True)) for row in result]
+    def _rows(self, statements: Statements, query: sa.Select[Any]) -> list[Row]:
+        """The rows of a query, as one JSON text where that fits through the connection, else one by one."""
+        names = query.selected_columns.keys()
+        count, text = self._connection.execute(statements.as_json(query)).one()
+        if not count:
+            return []
+        try:
+            rows = _decode(f"[{text}]")
+        except msgspec.DecodeError:
+            rows = []
+        if len(rows) != count:
+            log.info("long_page", rows=count)  # cut off at max_allowed_packet
+            rows = self._connection.execute(query).all()
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
