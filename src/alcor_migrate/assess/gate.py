@@ -1,4 +1,4 @@
-"""The gate before the first start of a run: what `assess` found must be answered, where the operator asks for that."""
+"""The gate before the first start of a run: what `assess` found must be answered, where an answers file is named."""
 
 from __future__ import annotations
 
