@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from alcor_model import spelling
+from alcor_model.errors import MalformedObject
 from alcor_model.fields import Field, Json, Shape
 
 if TYPE_CHECKING:
@@ -43,35 +44,54 @@ def canonical(of: Resource, neutron: Json, *, given: bool = False) -> Json:
 
     With `given` only what a client can give is left: not what Neutron fills in by itself (states, times, revision
     numbers), and not what nobody declared. That is what Neutron can be brought to hold.
+    Raises MalformedObject for what has no form: text that is no Unicode, nesting without end.
     """
     result: Json = {}
-    for name, normal in _plan(of, tuple(neutron), given):
-        value = neutron[name]
-        if normal is not None and value is not None:
-            value = normal(value)
-        if value or value == 0:  # which False is, too
-            result[name] = value
+    name = "(object)"
+    try:
+        for name, normal in _plan(of, tuple(neutron), given):
+            value = neutron[name]
+            if normal is not None and value is not None:
+                value = normal(value)
+            if value or value == 0:  # which False is, too
+                result[name] = value
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise _formless(of, neutron, name, error) from error
     return result
 
 
 def digest(of: Resource, neutron: Json, *, given: bool = False) -> bytes:
-    """16 bytes that are equal exactly when the canonical forms are (BLAKE2b)."""
-    return hashlib.blake2b(_encode(canonical(of, neutron, given=given)), digest_size=16).digest()
+    """16 bytes that are equal exactly when the canonical forms are (BLAKE2b). Raises as `canonical` does."""
+    return hashlib.blake2b(_written(of, neutron, canonical(of, neutron, given=given)), digest_size=16).digest()
 
 
 def differences(of: Resource, ours: Json, theirs: Json, *, given: bool = False) -> list[Difference]:
-    """The fields in which two objects differ, by name; empty when they are equal."""
+    """The fields in which two objects differ, by name; empty when they are equal. Raises as `canonical` does."""
     left, right = canonical(of, ours, given=given), canonical(of, theirs, given=given)
     return [
         Difference(name, left.get(name), right.get(name))
         for name in sorted(left.keys() | right.keys())
-        if _encode(left.get(name)) != _encode(right.get(name))  # 1 is not true, though Python says so
+        # Not the values themselves: 1 is not true, though Python says so.
+        if _written(of, ours, left.get(name)) != _written(of, theirs, right.get(name))
     ]
 
 
 def left_out(of: Resource) -> dict[str, str]:
     """The fields that are never compared, and why."""
     return {f.neutron: f.reason for f in of.fields if not f.compared}
+
+
+def _written(of: Resource, neutron: Json, form: Any) -> bytes:
+    """A canonical form, or one value of it, as JSON that is equal exactly when it is."""
+    try:
+        return _encode(form)
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise _formless(of, neutron, "(object)", error) from error
+
+
+def _formless(of: Resource, neutron: Json, field: str, error: Exception) -> MalformedObject:
+    object_id = neutron.get("id")
+    return MalformedObject(of.name, object_id if isinstance(object_id, str) else "", field, f"has no form: {error}")
 
 
 @lru_cache(maxsize=4096)

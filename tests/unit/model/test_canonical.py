@@ -2,11 +2,13 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alcor_model import RESOURCES, canonical, differences, digest, resource
 from alcor_model.canonical import Difference, left_out
+from alcor_model.errors import MalformedObject
 from alcor_model.fields import Shape
 
 PORT = resource("port")
@@ -147,3 +149,16 @@ def test_any_object_has_a_canonical_form_that_is_its_own(of, found, given_, data
     assert canonical(of, form, given=given_) == form
     assert digest(of, form, given=given_) == digest(of, found, given=given_)
     assert not differences(of, found, form, given=given_)
+
+
+@pytest.mark.parametrize("form", [canonical, digest])
+def test_what_has_no_form_is_malformed(form):
+    endless = []
+    for _ in range(3000):
+        endless = [endless]
+    with pytest.raises(MalformedObject, match=r"port p: field 'binding:profile' has no form"):
+        form(PORT, BASE | {"binding:profile": {"a": endless}})
+    with pytest.raises(MalformedObject, match=r"port p: field 'tags' has no form"):
+        form(PORT, BASE | {"tags": ["half a \ud800", "pair"]})
+    with pytest.raises(MalformedObject, match=r"port p: field '\(object\)' has no form"):
+        digest(PORT, BASE | {"name": "half a \ud800"})
