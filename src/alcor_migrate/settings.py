@@ -5,7 +5,7 @@ Addresses are `http://host:port`, times are seconds, paths are relative to the f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def _several(urls: str | list[str]) -> tuple[str, ...]:
     return (urls,) if isinstance(urls, str) else tuple(urls)
 
+
+_Part = TypeVar("_Part", bound=msgspec.Struct)
 
 MAX_CHUNK = 10_000
 """The most objects in a page."""
@@ -92,6 +94,28 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checks: HealthChecks = HealthChecks()
     access_log: float = 0.0
     """The share of requests, 0 to 1, that get a line in the log; those that failed (status 5xx, or cut) always do."""
+    certificate: str | None = None
+    """A file with the certificate (and its chain) for TLS towards the clients; without it they speak plain HTTP."""
+    key: str | None = None
+    """The file with its key, where that is another one."""
+    upstream_ca: str | None = None
+    """A file with the authorities that servers behind `https://` are verified with, instead of the system's."""
+    max_head: int = 64 * 1024
+    """Longest request line with header fields, in bytes; more is answered 431."""
+    max_body: int = 32 * 1024 * 1024
+    """Longest body, in bytes, of a write that is recorded or held; more is answered 413."""
+    max_held_requests: int = 2000
+    """So many writes may wait during a cutover; when they are more, it is given up and they go to the old side."""
+    max_held_bytes: int = 64 * 1024 * 1024
+    """The same for their bodies, in bytes."""
+    head_timeout: float = 10.0
+    """Seconds that a client may take for the head of a request; then it is answered 408."""
+    body_timeout: float = 60.0
+    """Seconds of silence within a request's body (408), or of a client that does not take its answer (cut)."""
+    idle_timeout: float = 75.0
+    """Seconds that a client's connection is kept without a request."""
+    answer_timeout: float = 300.0
+    """Seconds of silence of a server that owes an answer; then it is 504, and a write is unknown."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,6 +160,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: str = ""
     """Where the journal is kept instead of a file in `state_dir`: the URL of a database of its own on MariaDB
     (`mysql+pymysql://…`) or PostgreSQL (`postgresql+psycopg://…`)."""
+    journal_keep: float = 7 * 86400.0
+    """How long an applied entry is kept, in seconds."""
+    journal_max_bytes: int = 8 * 1024**3
+    """Bound of the journal's file, in bytes; at the bound it counts as a journal that cannot be written, and
+    `gateway.policy` says what becomes of writes. Databases on a server have no bound but their own."""
     engine: EngineSettings = EngineSettings()
     answers: str = ""
     """The answers file of `assess`. With one, `run` begins only where assess finds nothing that is not answered."""
@@ -168,20 +197,18 @@ def load_settings(path: Path) -> Settings:
 
 def _from(directory: Path, settings: Settings) -> Settings:
     """Make the paths absolute; they are relative to the file's directory."""
-    engine = settings.engine
     return msgspec.structs.replace(
         settings,
         state_dir=str((directory / settings.state_dir).resolve()),
         answers=str((directory / settings.answers).resolve()) if settings.answers else "",
-        engine=msgspec.structs.replace(
-            engine,
-            **{
-                name: str((directory / path).resolve())
-                for name in ("throttle_flag_file", "postpone_flag_file", "hooks")
-                if (path := getattr(engine, name))
-            },
-        ),
+        engine=_absolute(directory, settings.engine, "throttle_flag_file", "postpone_flag_file", "hooks"),
+        gateway=_absolute(directory, settings.gateway, "certificate", "key", "upstream_ca"),
     )
+
+
+def _absolute(directory: Path, part: _Part, *names: str) -> _Part:
+    given = {name: str((directory / path).resolve()) for name in names if (path := getattr(part, name))}
+    return msgspec.structs.replace(part, **given)
 
 
 def _check(path: Path, settings: Settings) -> None:

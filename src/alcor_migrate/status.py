@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
+class ServerStatus(msgspec.Struct, kw_only=True):
+    """One API server behind the gateway."""
+
+    side: str
+    """`source` or `target`."""
+    address: str
+    """Its host and port."""
+    up: bool
+    """Whether every process of the gateway sends requests to it."""
+    requests: int
+    """Requests sent to it since the start."""
+    failures: int
+    """Connections that it did not take, and requests without a whole answer."""
+
+
 class GatewayStatus(msgspec.Struct, kw_only=True):
     """The gateway now, and since it started."""
 
@@ -46,6 +61,8 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
     """By `route method status`."""
     captured: int
     """Writes recorded since the start."""
+    servers: list[ServerStatus]
+    """The API servers behind it."""
 
 
 class JournalStatus(msgspec.Struct, kw_only=True):
@@ -207,6 +224,16 @@ async def gather(migration: Migration) -> Status:
             longest_hold_ms=gateway.stats.longest_hold_ms,
             requests={" ".join(map(str, key)): n for key, n in gateway.stats.requests.items()},
             captured=gateway.stats.captured_total,
+            servers=[
+                ServerStatus(
+                    side=side,
+                    address=address,
+                    up=server.up == server.processes,
+                    requests=server.requests,
+                    failures=server.failures,
+                )
+                for (side, address), server in sorted(gateway.stats.servers.items())
+            ],
         ),
         journal=JournalStatus(
             position=journal.position,

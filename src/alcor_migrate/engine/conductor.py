@@ -95,7 +95,7 @@ class Migration(Machinery):
             self._idle()
             await asyncio.sleep(self.settings.engine.sweep_interval)
             if self.store.standing in ENDS:
-                await self.upkeep.prune(self.journal.position)
+                await self.journal.prune(self.journal.position, self.settings.journal_keep)
             elif not self._verb.locked() and self.replay.lag <= self.steering.max_lag:
                 await asyncio.wait({self._crew.begin("upkeep", self._look_after())})
 
@@ -104,7 +104,7 @@ class Migration(Machinery):
         await self._until_it_works("sweeping", self.upkeep.sweep)
         if self.upkeep.due:
             await self._until_it_works("verifying", self.upkeep.verify_in_words)
-        await self.upkeep.prune(self.replay.applied)
+        await self.journal.prune(self.replay.applied, self.settings.journal_keep)
 
     async def _step(
         self, before: State, after: State, activity: str, work: Callable[[], Coroutine[None, None, str]]

@@ -72,7 +72,8 @@ class Machinery:
             if self.store.state is State.NEW:
                 self.store.keep("ids", await self.around.check())
                 await self.ask(State.CAPTURING, self.operator, "the gateway is about to be opened")
-            self.journal = await Journal.open(self.settings.journal or directory / "journal.sqlite")
+            where = self.settings.journal or directory / "journal.sqlite"
+            self.journal = await Journal.open(where, max_bytes=self.settings.journal_max_bytes)
             self.gateway = self.around.gateway(self.journal, _ROUTES.get(self.store.standing, Route.CAPTURE))
             try:
                 await self.gateway.start()

@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 _LOGGED = 20
 _LOOKS = 3
-_KEEP_JOURNAL = 7 * 86400.0
 
 
 class Upkeep:
@@ -112,7 +111,3 @@ class Upkeep:
         """What was found equal was in the other direction."""
         self.verification = None
         self._store.keep("verification", None)
-
-    async def prune(self, position: int) -> None:
-        """Forget what is applied and old."""
-        await self._journal.prune(position, _KEEP_JOURNAL)
