@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -16,9 +17,12 @@ import typer.main
 
 from alcor_migrate import errors as migrate_errors
 from alcor_migrate import settings, status
+from alcor_migrate.assess import document as assess_document
+from alcor_migrate.assess.document import Effect, Weight
+from alcor_migrate.assess.rules import rules
 from alcor_migrate.cli.commands import app
 from alcor_model import load_order
-from alcor_model.fields import Kind
+from alcor_model.fields import Kind, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,16 +86,27 @@ def error_tree() -> str:
     mine = [k for k in kinds if issubclass(k, migrate_errors.MigrationError)]
     for kind in sorted(mine, key=lambda k: (k.exit_code, k.__name__)):
         text += f"| {kind.__name__} | {kind.exit_code} | {_first_line(kind)} |\n"
-    text += "| (assess) | 10 | Something will not move, or was set aside. |\n"
-    text += "| (assess) | 11 | A run would be refused. |\n"
+    text += "| (assess) | 10 | Something was found that nobody answered. |\n"
+    text += "| (assess) | 11 | A run would be refused, whatever is answered. |\n"
     text += "| (verify) | 12 | There are mismatches. |\n"
     return text + "| (cutover, reverse) | 13 | The handover did not succeed; the old side goes on. |\n"
 
 
 def status_document() -> str:
     """Every field of `status --json`."""
-    text = f"# The status document\n\n{_MADE}{inspect.cleandoc(str(status.__doc__))}\n"
-    seen: list[type] = [status.Status]
+    return f"# The status document\n\n{_MADE}{inspect.cleandoc(str(status.__doc__))}\n" + _structs(status.Status)
+
+
+def assessment() -> str:
+    """Every field of `assess --json`."""
+    intro = inspect.cleandoc(str(assess_document.__doc__))
+    return f"# The assessment document\n\n{_MADE}{intro}\n" + _structs(assess_document.Assessment)
+
+
+def _structs(root: type) -> str:
+    """Tables of a struct's fields, and of those of the structs within."""
+    text = ""
+    seen: list[type] = [root]
     for of in seen:
         text += f"\n## {of.__name__}\n\n{_first_line(of)}\n\n| field | type | meaning |\n|---|---|---|\n"
         notes = _notes(of)
@@ -100,6 +115,25 @@ def status_document() -> str:
             for part in [kind, *getattr(kind, "__args__", ())]:
                 if isinstance(part, type) and issubclass(part, msgspec.Struct) and part not in seen:
                     seen.append(part)
+    return text
+
+
+def assess_rules() -> str:
+    """Every rule of `assess`."""
+    text = f"# The rules of assess\n\n{_MADE}"
+    text += (
+        "Each asks for something. **answer**: a decision; **block**: a change, no answer helps; **note**: nothing.\n"
+        "[How to answer](../assess.md).\n"
+    )
+    bundled, upstream = rules(Target.BUNDLED), rules(Target.UPSTREAM)
+    for name, rule in (bundled | upstream).items():
+        only = "" if name in bundled and name in upstream else "bundled" if name in bundled else "upstream"
+        where = f", target {only}" if only else ""
+        text += f"\n## `{name}`\n\n{rule.title[0].upper()}{rule.title[1:]} ({rule.weight.value}{where}).\n\n"
+        text += f"* Its objects {rule.effect.value}.\n" if rule.effect is not Effect.CLOUD else ""
+        text += f"* {'If accepted' if rule.weight is Weight.ANSWER else 'What happens'}: {rule.consequence}.\n"
+        text += f"* Ways out: {'; or '.join(rule.ways_out)}.\n"
+        text += f"* It hinders {rule.hinders}.\n" if rule.hinders else ""
     return text
 
 
@@ -136,6 +170,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": error_tree,
     "status.md": status_document,
     "mapping.md": mapping,
+    "assessment.md": assessment,
+    "rules.md": assess_rules,
 }
 
 
@@ -160,7 +196,7 @@ def _type(kind: Any) -> str:
     if choices and all(isinstance(c, str) for c in choices):
         return " or ".join(f"`{c}`" for c in choices)
     name = getattr(kind, "__name__", str(kind)) if not choices else str(kind)
-    return name.replace("typing.", "").replace("alcor_migrate.", "").replace(" | ", " or ")
+    return re.sub(r"\b[a-z_]+\.", "", name).replace(" | ", " or ")
 
 
 def main(*, check: bool) -> int:

@@ -179,7 +179,7 @@ class Reading:
             self._hosts.port(found)
         elif of.name == "router":
             self._hosts.router(found)
-        self._groups.take(of, found, self._census.subject(of, found))
+        self._groups.take(of, found)
         for rule, detail in self._examiner.examine(of, found):
             self._findings.append((rule, self._census.subject(of, found, detail)))
 

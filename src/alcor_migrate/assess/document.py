@@ -27,11 +27,11 @@ class Weight(Enum):
 class Effect(Enum):
     """What becomes of the objects of a gap."""
 
-    STAYS = "stays behind"
-    CHANGES = "moves changed"
-    KEPT = "moves as it is"
-    CLOUD = "is about the cloud"
-    """The gap's objects are hosts or extensions, or it has none."""
+    STAYS = "stay behind"
+    CHANGES = "move changed"
+    KEPT = "move as they are"
+    CLOUD = "are not what moves"
+    """They are hosts or extensions, or there are none."""
 
 
 class Rule(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from builders import network, port, subnet
 
-from alcor_migrate.assess.document import Subject
 from alcor_migrate.assess.groups import Groups
 from alcor_model import resource
 
@@ -10,7 +9,7 @@ from alcor_model import resource
 def groups(*objects):
     made = Groups()
     for name, each in objects:
-        made.take(resource(name), each, Subject(name, each["id"], each.get("name", "")))
+        made.take(resource(name), each)
     return [(g.projects, [(t.resource, t.id) for t in g.ties]) for g in made.together(str.upper)]
 
 
@@ -39,7 +38,7 @@ def test_sharing_with_single_projects_ties_and_chains():
         ("network", network("n3", "p3")),
         ("rbac_policy", rbac("r1", "p2")),
         ("rbac_policy", rbac("r2", "p2", project_id="p3", object_id="n3")),
-        ("rbac_policy", rbac("r3", "*")),
+        ("rbac_policy", rbac("r3", "*", object_id="n9")),
     ) == [(["P1", "P2", "P3"], [("network", "n1"), ("network", "n3")])]
 
 
