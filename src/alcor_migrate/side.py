@@ -31,6 +31,13 @@ class Key(NamedTuple):
         return f"{self.resource} {self.id}"
 
 
+COMES_BACK = frozenset(
+    {"network", "subnet", "security_group", "security_group_rule", "router", "port", "floatingip"}
+)
+"""The resources that Alcor's Neutron API serves, so that they can change there and come back with a reverse. Of all
+others Alcor only keeps what the source gave it, and Neutron keeps its own."""
+
+
 class Query(NamedTuple):
     """All objects of a resource whose field (of Neutron's form) has a value."""
 
@@ -55,9 +62,9 @@ class Change(msgspec.Struct, frozen=True):
     def differs(self) -> bool:
         """Whether the two sides hold the object differently.
 
-        What Neutron finds out by itself is not given to it, so there it is as it is.
+        What nobody can have changed on Alcor is never brought back to Neutron: there it is as it is.
         """
-        if self.of.observed and self.given:
+        if self.given and self.of.name not in COMES_BACK:
             return False
         if self.old is None or self.new is None:
             return self.old is not self.new

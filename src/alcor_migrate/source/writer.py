@@ -20,7 +20,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import Change, Key, Rejection
+from alcor_migrate.side import COMES_BACK, Change, Key, Rejection
+from alcor_migrate.source import given
 from alcor_model import Resource, canonical, delete_order, resource
 
 if TYPE_CHECKING:
@@ -35,103 +36,6 @@ _SERVER_ERROR = 500
 _AT_ONCE = 4
 """Writes in flight at once; Neutron has few workers, and users may be waiting for a reverse."""
 
-_IDENTITY = {"id", "project_id", "created_at"}
-_COMMON = _IDENTITY | {"name", "description"}
-_POST = {
-    "network": _COMMON
-    | {
-        "admin_state_up",
-        "availability_zone_hints",
-        "dns_domain",
-        "is_default",
-        "mtu",
-        "port_security_enabled",
-        "provider:network_type",
-        "provider:physical_network",
-        "provider:segmentation_id",
-        "router:external",
-        "segments",
-        "shared",
-    },
-    "subnet": _COMMON
-    | {
-        "allocation_pools",
-        "cidr",
-        "dns_nameservers",
-        "dns_publish_fixed_ip",
-        "enable_dhcp",
-        "gateway_ip",
-        "host_routes",
-        "ip_version",
-        "ipv6_address_mode",
-        "ipv6_ra_mode",
-        "network_id",
-        "segment_id",
-        "service_types",
-    },
-    "security_group": _COMMON | {"stateful"},
-    "security_group_rule": _IDENTITY
-    | {
-        "description",
-        "direction",
-        "ethertype",
-        "port_range_max",
-        "port_range_min",
-        "protocol",
-        "remote_group_id",
-        "remote_ip_prefix",
-        "security_group_id",
-    },
-    "router": _COMMON | {"admin_state_up", "availability_zone_hints", "external_gateway_info"},
-    "port": _COMMON
-    | {
-        "admin_state_up",
-        "allowed_address_pairs",
-        "binding:host_id",
-        "binding:profile",
-        "binding:vnic_type",
-        "device_id",
-        "device_owner",
-        "dns_domain",
-        "dns_name",
-        "extra_dhcp_opts",
-        "fixed_ips",
-        "mac_address",
-        "network_id",
-        "port_security_enabled",
-        "propagate_uplink_status",
-        "security_groups",
-    },
-    "floatingip": _IDENTITY
-    | {
-        "description",
-        "dns_domain",
-        "dns_name",
-        "fixed_ip_address",
-        "floating_ip_address",
-        "floating_network_id",
-        "port_id",
-    },
-}
-"""What is given on POST, by resource: the attribute maps of Neutron 29 (`allow_post`), less what refers to
-resources that are not mapped."""
-
-_FIXED = {
-    "network": {"availability_zone_hints"},
-    "subnet": {"cidr", "ip_version", "ipv6_address_mode", "ipv6_ra_mode", "network_id"},
-    "security_group": set[str](),
-    "security_group_rule": _POST["security_group_rule"],
-    "router": {"availability_zone_hints"},
-    "port": {"network_id"},
-    "floatingip": {"dns_domain", "dns_name", "floating_ip_address", "floating_network_id"},
-}
-"""What Neutron takes on POST only (no `allow_put`), beside the identity."""
-
-_NULL_ON_POST = {"gateway_ip"}
-_NULL_ON_PUT = {"fixed_ip_address", "gateway_ip", "port_id", "segment_id"}
-_NEVER_EMPTIED = {"allocation_pools"}
-"""Without pools a subnet has no addresses to give: a null here is something that Alcor does not know."""
-_OMIT_WHEN_EMPTY = {"binding:host_id", "binding:profile", "segments", "availability_zone_hints"}
 _WITHOUT_TAGS = {"security_group_rule"}
 
 _ORDER = tuple(
@@ -172,12 +76,17 @@ class NeutronWriter:
 
     async def apply(self, changes: Sequence[Change]) -> list[Rejection]:
         """Delete, create and change. Raises CloudError when Neutron fails; answers what it refused for good."""
+        foreign = [c for c in changes if c.of.name not in COMES_BACK]
+        changes = [c for c in changes if c.of.name in COMES_BACK]
         self._implied = _identities(changes)
         self._made: set[Key] = set()
         refused = await self._pass(changes)
         if refused:
             again = [c for c in changes if c.key in refused]
             refused = await self._pass(again)
+        refused |= {
+            c.key: f"a {c.of.name} cannot be brought back yet: Alcor only keeps what Neutron had" for c in foreign
+        }
         return [Rejection(key, reason) for key, reason in refused.items()]
 
     async def _pass(self, changes: Sequence[Change]) -> dict[Key, str]:
@@ -229,6 +138,7 @@ class NeutronWriter:
             old = None
         if old is None:
             await self._create(of, new)
+            await self._complete(of, new)
         else:
             await self._update(of, old, new)
         if of.name not in _WITHOUT_TAGS and sorted(new.get("tags") or []) != sorted((old or {}).get("tags") or []):
@@ -253,6 +163,12 @@ class NeutronWriter:
         if interface_of:
             await self._send("PUT", f"/v2.0/routers/{interface_of}/add_router_interface", {"port_id": new["id"]})
 
+    async def _complete(self, of: Resource, new: Json) -> None:
+        """Say what a creation could not."""
+        body = {name: new[name] for name in given.AFTERWARDS.get(of.name, ()) if new.get(name)}
+        if body:
+            await self._send("PUT", f"/v2.0/{of.collection}/{new['id']}", {of.name: body})
+
     async def _address(self, fixed: Json, mac: str) -> Json:
         """A fixed IP as a POST takes it: the one that Neutron is about to make of the MAC itself must not be named.
 
@@ -269,7 +185,7 @@ class NeutronWriter:
 
     async def _update(self, of: Resource, old: Json, new: Json) -> None:
         before, after = canonical(of, old, given=True), canonical(of, new, given=True)
-        allowed = _POST[of.name] - _FIXED[of.name] - _IDENTITY
+        allowed = set(given.ON_PUT[of.name])
         owner = _owner(of, new)
         if owner in _MADE_BY_NEUTRON:
             allowed -= {"device_id", "device_owner", "fixed_ips", "mac_address", "binding:host_id"}
@@ -278,7 +194,7 @@ class NeutronWriter:
             if old.get("device_id") != new["device_id"]:
                 path = f"/v2.0/routers/{new['device_id']}/add_router_interface"
                 await self._send("PUT", path, {"port_id": new["id"]})
-        body = _settable(of, {k: new[k] for k in allowed if before.get(k) != after.get(k) and k in new})
+        body = given.settable(of, {k: new[k] for k in allowed if before.get(k) != after.get(k) and k in new})
         if "external_gateway_info" in body:
             body["external_gateway_info"] = _gateway(body["external_gateway_info"]) or {}
             if new["id"] in self._implied:
@@ -310,37 +226,14 @@ class NeutronWriter:
 
 
 def _creation(of: Resource, new: Json) -> Json:
-    """The body of a POST that makes this object; what is unset is left to Neutron."""
-    body = {
-        k: v
-        for k, v in new.items()
-        if k in _POST[of.name] and (v is not None or k in _NULL_ON_POST) and not (k in _OMIT_WHEN_EMPTY and not v)
-    }
+    """The body of a POST that makes this object."""
+    body = given.creation(of, new)
     if of.name == "security_group" and body.get("name") == "default":
         del body["name"]
         body["default_group"] = True
     if "external_gateway_info" in body:
         body["external_gateway_info"] = _gateway(body["external_gateway_info"])
-    if of.name == "floatingip":
-        body = {k: v for k, v in body.items() if v != ""}
     return _with_time(body)
-
-
-def _settable(of: Resource, values: Json) -> Json:
-    """The values as a PUT takes them: Neutron refuses most nulls, fails at some, and has empty values instead."""
-    body: Json = {}
-    for name, value in values.items():
-        field = of.field(name)
-        types = field.types if field else ()
-        if value is not None or name in _NULL_ON_PUT or name == "external_gateway_info":
-            body[name] = value
-        elif str in types:
-            body[name] = ""
-        elif list in types:
-            body[name] = []
-        elif dict in types:
-            body[name] = {}
-    return {k: v for k, v in body.items() if v or k not in _NEVER_EMPTIED}
 
 
 def _is_default_group(change: Change) -> bool:

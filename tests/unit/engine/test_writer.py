@@ -1,9 +1,13 @@
 """What Neutron is sent so that it holds what Alcor holds, and in which order."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import Change, Key, Rejection
+from alcor_migrate.side import COMES_BACK, Change, Key, Rejection
+from alcor_migrate.source.given import AFTERWARDS, ON_POST, ON_PUT
 from alcor_migrate.source.writer import NeutronWriter
 from alcor_model import resource
 
@@ -490,3 +494,64 @@ async def test_when_neutron_itself_fails_nothing_is_called_a_rejection(writer, n
     neutron.status = status
     with pytest.raises(CloudRefused):
         await writer.apply([change("network", "n", old={})])
+
+
+async def test_what_refers_to_further_resources_is_given_too(writer, neutron):
+    hints = {"openvswitch": {"other_config": {"tx-steering": "hash"}}}
+    further = {"qos_policy_id": "q", "hints": hints, "trusted": True, "numa_affinity_policy": "required"}
+    await writer.apply(
+        [
+            change("port", "p", new=port(**further, device_profile="gpu", data_plane_status="ACTIVE")),
+            change("network", "n", new={"qos_policy_id": "q"}),
+            change("subnet", "s", new={"network_id": "n", "subnetpool_id": "pool", "cidr": "10.0.0.0/24"}),
+            change("router", "r", new={"ha": False, "distributed": False, "flavor_id": "f"}),
+            change("security_group_rule", "x", new={"security_group_id": "g", "remote_address_group_id": "a"}),
+            change("floatingip", "f", new={"floating_network_id": "n", "qos_policy_id": "q"}),
+        ]
+    )
+    sent = neutron.body("POST", "ports")
+    assert {name: sent[name] for name in further} == further
+    assert sent["device_profile"] == "gpu"
+    assert "data_plane_status" not in sent
+    assert neutron.body("PUT", "ports/p") == {"data_plane_status": "ACTIVE"}  # only there does Neutron take it
+    assert neutron.body("POST", "networks")["qos_policy_id"] == "q"
+    assert neutron.body("POST", "subnets")["subnetpool_id"] == "pool"
+    router = neutron.body("POST", "routers")
+    assert (router["ha"], router["distributed"], router["flavor_id"]) == (False, False, "f")
+    assert neutron.body("POST", "security-group-rules")["remote_address_group_id"] == "a"
+    assert neutron.body("POST", "floatingips")["qos_policy_id"] == "q"
+
+
+async def test_what_is_not_set_is_left_to_neutron(writer, neutron):
+    """A Neutron without the extension would refuse the very name."""
+    unset = {"hints": None, "trusted": False, "qos_policy_id": None, "mac_learning_enabled": None}
+    await writer.apply(
+        [change("port", "p", new=port(**unset)), change("router", "r", new={"enable_ndp_proxy": False})]
+    )
+    assert not unset.keys() & neutron.body("POST", "ports").keys()
+    assert "enable_ndp_proxy" not in neutron.body("POST", "routers")
+
+
+async def test_what_alcor_only_keeps_is_said_not_to_come_back(writer, neutron):
+    found = await writer.apply([change("trunk", "t", new={"port_id": "p"}), change("network", "n", new={})])
+    assert [(r.key, "trunk cannot be brought back" in r.reason) for r in found] == [(Key("trunk", "t"), True)]
+    assert neutron.sent() == [("POST", "networks")]
+
+
+def test_on_the_way_back_only_what_can_change_on_alcor_is_compared():
+    assert not change("trunk", "t", {"name": "a"}, {"name": "b"}).differs
+    assert not change("segment", "s", {"network_id": "n"}, None).differs
+    assert change("network", "n", {"name": "a"}, {"name": "b"}).differs
+
+
+@pytest.mark.parametrize("name", sorted(COMES_BACK))
+def test_what_is_given_is_what_neutron_lets_one_give(name):
+    of = resource(name)
+    golden = Path(__file__).resolve().parents[1] / "model" / "golden" / "attributes.json"
+    known = json.loads(golden.read_text())["collections"][of.collection.replace("-", "_")]
+    for field in ON_POST[name] | ON_PUT[name] | AFTERWARDS.get(name, frozenset()):
+        assert field not in known or known[field]["given"], field
+    missing = {f for f, said in known.items() if said["given"] and said["shown"]} - ON_POST[name] - ON_PUT[name]
+    elsewhere = {"project_id", "tenant_id", "tags", "id", "routes"}
+    found_out = {"service_type_id", "router_id"}  # from the flavor, from the address
+    assert missing <= elsewhere | found_out
