@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import queue
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 MAX_GROUP = 1024
 PROBE_SECONDS = 0.25
+# Seconds. Whoever wants the interpreter while the other thread computes, gets it after this time; with Python's 5 ms
+# a commit waits for a busy event loop longer than for the disk.
+_TURN = 0.0005
 _T = TypeVar("_T")
 
 _Job = tuple[tuple[Entry, ...], "asyncio.Future[int]"]
@@ -59,6 +63,8 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="journal-checkpointer")
+        self._checkpoint: Future[None] | None = None
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._open: set[int] = set()
         self._waiters: list[asyncio.Future[None]] = []
@@ -79,6 +85,7 @@ class Journal:
         except (sa.exc.SQLAlchemyError, OSError) as error:
             msg = f"the journal at {url.render_as_string(hide_password=True)} cannot be opened: {_short(error)}"
             raise JournalError(msg) from error
+        sys.setswitchinterval(min(_TURN, sys.getswitchinterval()))
         journal = cls(store)
         journal._writer.start()
         return journal
@@ -207,6 +214,7 @@ class Journal:
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._reader.shutdown)
+        await asyncio.to_thread(self._checkpointer.shutdown)
         # the writer's last report was scheduled before its thread ended
         await asyncio.sleep(0)
         self._wake()
@@ -256,7 +264,23 @@ class Journal:
             done.append((future, results[at - 1]))
         self._stalled = False
         self._report(done)
+        self._shorten_log()
         return []
+
+    def _shorten_log(self) -> None:
+        """Keeps SQLite's log short. Copying it takes long, so most of that is done beside the commits."""
+        under_way = self._checkpoint
+        try:
+            if under_way is None:
+                if self._store.log_is_long:
+                    self._checkpoint = self._checkpointer.submit(self._store.checkpoint)
+            elif under_way.done():
+                self._checkpoint = None
+                under_way.result()
+                self._store.restart_log()
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            # the log keeps what could not be copied; whether it can still be written, the next commit finds out
+            log.warning("journal_checkpoint_failed", error=_short(error))
 
     def _stall(self, waiting: list[_Job]) -> bool:
         """Waits until the store can be opened again; refuses what is refusable. True when asked to end."""

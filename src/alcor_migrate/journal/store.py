@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,10 +142,18 @@ Entry = PutIntent | PutOutcome | PutMark | Settle | Prune
 _Row = tuple[Any, ...]
 """The values of a row, in the order of its table's columns."""
 _MOST_ROWS = 64
+# Bytes of entries after which SQLite's log is copied into its file. Smaller: more copies of the same pages; larger:
+# longer bursts of writing that commits have to share the disk with.
+_LONG_LOG = 4 * 1024 * 1024
+_ROW_BYTES = 512  # of an entry without its body, about
 
 
 class Store:
-    """One database. `write` is for the one writer thread, everything else for the one reader thread."""
+    """One database.
+
+    `write` and `restart_log` are for the one writer thread, `checkpoint` for a thread of its own, everything else
+    for the one reader thread.
+    """
 
     def __init__(self, url: sa.URL, writer: str, max_bytes: int | None = None) -> None:
         self.writer = writer
@@ -155,6 +164,8 @@ class Store:
         self._max_body: int | None = None
         self._used_at = 0.0
         self._max_bytes = max_bytes
+        self._log_bytes = 0
+        self._checkpointing = threading.Lock()
         self._engine = self._make_engine()
         self._connection: sa.Connection | None = None
 
@@ -179,7 +190,8 @@ class Store:
                 "auto_vacuum=INCREMENTAL",
                 "journal_mode=WAL",
                 "synchronous=FULL",
-                "wal_autocheckpoint=4000",
+                # only in case that `checkpoint` cannot keep up: within a commit it is seen as a stall
+                "wal_autocheckpoint=25000",
             ):
                 cursor.execute(f"PRAGMA {pragma}")
             if max_bytes is not None:
@@ -243,6 +255,7 @@ class Store:
         nothing rests on pages whose flush once failed.
         """
         self.close()
+        self._log_bytes = 0
         self._engine = self._make_engine()
         if self._embedded:
             with self._engine.connect() as connection:
@@ -251,11 +264,12 @@ class Store:
 
     def close(self) -> None:
         """Gives the connections back."""
-        if self._connection is not None:
-            with contextlib.suppress(sa.exc.SQLAlchemyError):
-                self._connection.close()
-            self._connection = None
-        self._engine.dispose()
+        with self._checkpointing:
+            if self._connection is not None:
+                with contextlib.suppress(sa.exc.SQLAlchemyError):
+                    self._connection.close()
+                self._connection = None
+            self._engine.dispose()
 
     # -- writing (the writer thread) -------------------------------------------------------------------------
 
@@ -277,10 +291,12 @@ class Store:
                     match entry:
                         case PutIntent(seq, intent):
                             self._check_length(intent)
+                            self._log_bytes += len(intent.body) + _ROW_BYTES
                             intent_rows.append(_intent_row(self.writer, seq, intent))
                             results.append(seq)
                         case PutOutcome(seq, outcome, kind):
                             position += 1
+                            self._log_bytes += len(outcome.body) + _ROW_BYTES
                             event_rows.append(_outcome_row(position, kind, self.writer, seq, self._fit(outcome)))
                             results.append(position)
                         case PutMark(mark):
@@ -304,6 +320,30 @@ class Store:
             raise
         self.position = position
         return results
+
+    @property
+    def log_is_long(self) -> bool:
+        """Whether it is time for a `checkpoint`."""
+        return self._embedded and self._log_bytes > _LONG_LOG
+
+    def checkpoint(self) -> None:
+        """Copies SQLite's log into its file while commits go on (a passive checkpoint holds nobody up).
+
+        Raises sqlalchemy.exc.SQLAlchemyError, and nothing is lost: what is not copied stays in the log.
+        """
+        with self._checkpointing:
+            self._log_bytes = 0
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql(_CHECKPOINT)
+
+    def restart_log(self) -> None:
+        """Copies the little that was written during a checkpoint, so that the next commit begins the log again.
+
+        Without that, a log to which something is always added would only ever grow. Raises as `checkpoint`.
+        """
+        connection = self._writing()
+        with connection.begin():
+            connection.exec_driver_sql(_CHECKPOINT)
 
     def _writing(self) -> sa.Connection:
         """The writer's connection, looked at first where a server may have closed it meanwhile."""
@@ -451,6 +491,7 @@ class Store:
         return total
 
 
+_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 _LOCK = sa.select(facts.c.value).where(facts.c.name == "schema").with_for_update()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from alcor_migrate.errors import JournalError, JournalStalled
 from alcor_migrate.journal import NOT_SENT, Intent, Journal, Outcome
+from alcor_migrate.journal import store as store_module
 
 
 def intent(path="/v2.0/ports", **changes):
@@ -275,3 +276,18 @@ async def test_another_schema_is_refused(tmp_path):
 async def test_the_file_is_private(tmp_path):
     await (await Journal.open(tmp_path / "j")).close()
     assert (tmp_path / "j").stat().st_mode & 0o077 == 0
+
+
+async def test_the_log_stays_short_under_writes_that_never_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_LONG_LOG", 100_000)
+    journal = await Journal.open(tmp_path / "journal.db")
+    body = b"x" * 20_000
+    longest = 0
+    for number in range(400):
+        seq = await journal.intent(intent(f"/{number}", body=body))
+        await journal.outcome(seq, outcome(body=body))
+        longest = max(longest, (tmp_path / "journal.db-wal").stat().st_size)
+    counted = await journal.counts()
+    await journal.close()
+    assert (counted.intents, counted.outcomes) == (400, 400)
+    assert longest < 4_000_000, "16 MB were written"
