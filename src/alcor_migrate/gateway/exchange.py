@@ -91,6 +91,10 @@ class Exchange(ABC):
             lines.append(b"X-Forwarded-Proto: %b\r\n" % (fields.forwarded_proto or b"http"))
         else:
             lines.append(client.forwarded)
+        if fields.forwarded:
+            # continued where it is spoken; who does not know it is not made to
+            node = b'"[%b]"' % client.address if b":" in client.address else client.address
+            lines.append(b"Forwarded: %b, for=%b\r\n" % (fields.forwarded, node))
         if not fields.hosts:
             lines.append(b"Host: %b\r\n" % server.name.encode())
         return lines

@@ -51,7 +51,7 @@ _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 )
 _REWRITTEN: Final = frozenset(
-    {b"content-length", b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
+    {b"content-length", b"expect", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
 )
 _NOT_FORWARDED: Final = _HOP_BY_HOP | _REWRITTEN
 _UNDERSTOOD: Final = frozenset(
@@ -60,6 +60,7 @@ _UNDERSTOOD: Final = frozenset(
         b"content-length",
         b"content_length",
         b"expect",
+        b"forwarded",
         b"host",
         b"transfer-encoding",
         b"transfer_encoding",
@@ -100,6 +101,7 @@ class Fields:
         "close",
         "expects_continue",
         "forward",
+        "forwarded",
         "forwarded_for",
         "forwarded_proto",
         "has_request_id",
@@ -122,6 +124,8 @@ class Fields:
         self.token = ""
         self.request_id = ""
         self.has_request_id = False
+        self.forwarded = b""
+        """What proxies before us have said in the form of RFC 7239."""
         self.forwarded_for = b""
         self.forwarded_proto = b""
 
@@ -268,6 +272,7 @@ def request_fields(block: bytes) -> Fields:
         fields.has_request_id = True
         if len(ids) == 1 and _REQUEST_ID.fullmatch(ids[0]):
             fields.request_id = ids[0].decode().lower()
+    fields.forwarded = b", ".join(known.get(b"forwarded", _NONE))
     fields.forwarded_for = b", ".join(known.get(b"x-forwarded-for", _NONE))
     fields.forwarded_proto = b", ".join(known.get(b"x-forwarded-proto", _NONE))
     return fields

@@ -38,6 +38,22 @@ async def test_forwarded_fields_of_a_proxy_before_us_are_kept_and_continued(clie
     assert source.seen[0].field("X-Forwarded-Proto") == ["https"]
 
 
+async def test_the_standards_form_is_continued_where_it_is_spoken(make_gateway, client, source):
+    await client.ask("GET", "/")
+    await client.ask("GET", "/", b"", b"Forwarded: for=10.0.0.9;proto=https", b"Forwarded: for=10.0.0.8")
+    assert [seen.field("Forwarded") for seen in source.seen] == [
+        [],
+        ["for=10.0.0.9;proto=https, for=10.0.0.8, for=127.0.0.1"],
+    ]
+    gateway = await make_gateway(listen="[::1]:0")
+    reader, writer = await asyncio.open_connection("::1", int(gateway.address.rpartition(":")[2]))
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=_x\r\nConnection: close\r\n\r\n")
+    await reader.read()
+    writer.close()
+    assert source.seen[-1].field("Forwarded") == ['for=_x, for="[::1]"']
+    assert source.seen[-1].field("X-Forwarded-For") == ["::1"]
+
+
 async def test_connections_are_kept_alive_on_both_sides(client, source, gateway):
     for _ in range(5):
         assert (await client.ask("GET", "/"))[0] == 200
@@ -467,6 +483,30 @@ async def test_it_listens_on_ipv6_too(make_gateway):
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert b"200 OK" in await reader.read()
     writer.close()
+
+
+async def test_upstreams_may_be_reached_over_ipv6(make_gateway, connect, clean):
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer(b"six"))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "::1", 0)
+    clean.callback(server.close)
+    port = server.sockets[0].getsockname()[1]
+    gateway = await make_gateway(source=f"http://[::1]:{port}")
+    client = await connect(gateway)
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await client.answer())[2] == b"six"
+    assert f"\r\nHost: [::1]:{port}\r\n".encode() in seen[0]
+
+
+async def test_the_longest_head_is_configurable(make_gateway, connect):
+    client = await connect(await make_gateway(max_head=200))
+    assert (await client.ask("GET", "/", b"", b"X: " + b"x" * 100))[0] == 200
+    assert (await client.ask("GET", "/", b"", b"X: " + b"x" * 200))[0] == 431
 
 
 async def test_addresses_that_cannot_be_had_are_one_clear_sentence(gateway, make_gateway):
