@@ -4,6 +4,7 @@
 #   make check   lint, types, arrows
 #   make bench   benchmarks, printed as a table
 #   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
+#   make simulate        thousands of schedules of writes, faults and handovers in simulated time, N= of them
 #   make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
 #   make compile  the gateway's hot path as machine code, where there is a C compiler; demo, test and bench do it too
 #   make docs    the reference pages that are made from the code
@@ -13,7 +14,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format compile bench bench-gateway bench-mapping chaos-gateway tempest-transparency proto docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format compile bench bench-gateway bench-mapping chaos-gateway simulate tempest-transparency proto docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -70,6 +71,9 @@ bench-gateway: setup-cloud compile
 
 chaos-gateway: setup-cloud compile
 	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+simulate: setup
+	SCHEDULES=$(or $(N),5000) $(PY) -m pytest -q -rN --capture=no --timeout 3600 tests/simulation
 
 .venv-cloud/.tempest: requirements/tempest.txt .venv-cloud/.ready
 	.venv-cloud/bin/pip install --quiet -r requirements/tempest.txt

@@ -1,0 +1,114 @@
+"""The gateway of the simulation: the protocol of routes, holds and epochs, without bytes."""
+
+import asyncio
+
+from alcor_migrate.errors import GatewayError
+from alcor_migrate.gateway import Route
+from alcor_migrate.journal import Intent, Outcome
+from tests.simulation.cloud import PROJECT, Dead
+
+
+class SimulatedGateway:
+    """As `alcor_migrate.gateway.Gateway`, for the engine; `request` is what users call."""
+
+    incomplete = False
+
+    def __init__(self, world, route):
+        self.route = route
+        self.epoch = 0
+        self._world = world
+        self._active = route
+        self._waiting = []
+        self._claimed = -1
+        self._alarm = None
+        self._in_flight = {}
+
+    @property
+    def in_flight_writes(self):
+        return sum(n for epoch, n in self._in_flight.items() if epoch < self.epoch)
+
+    async def request(self, method, path, body=None):
+        """(status, answer). Raises Dead when the client sees no answer, or one that tells nothing (502)."""
+        may_write = method == "GET" and path.endswith("/security-groups")
+        if method == "GET" and not may_write:
+            return await self._world.clouds[self._active.side].serve(method, path)
+        while self.route is Route.HOLD:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        epoch, side = self.epoch, self.route.side
+        self._in_flight[epoch] = self._in_flight.get(epoch, 0) + 1
+        try:
+            return await self._pass(method, path, body, side, may_write)
+        finally:
+            self._in_flight[epoch] -= 1
+
+    async def _pass(self, method, path, body, side, may_write):
+        world, encode = self._world, self._world.encode
+        route = "target" if side == "target" else "capture"
+        now = world.clock.time()
+        intent = Intent(
+            method=method, path=path, request_id="r", started_at=now, body=encode(body), route=route, side=side
+        )
+        journal = world.engine.journal
+        if may_write:
+            status, answer = await world.clouds[side].serve(method, path)
+            outcome = self._outcome(status, answer)
+            await journal.read_that_wrote(intent, outcome)
+            return status, answer
+        seq = await journal.intent(intent)
+        try:
+            status, answer = await world.clouds[side].serve(method, path, body)
+        except Dead:
+            await journal.outcome(seq, Outcome(status=0, finished_at=world.clock.time(), how="the connection broke"))
+            raise
+        await journal.outcome(seq, self._outcome(status, answer))
+        return status, answer
+
+    def _outcome(self, status, answer):
+        world = self._world
+        return Outcome(status=status, finished_at=world.clock.time(), body=world.encode(answer), project_id=PROJECT)
+
+    # -- for the engine --------------------------------------------------------------------------------------
+
+    async def hold(self, max_hold=None):
+        await asyncio.sleep(0)
+        self.route = Route.HOLD
+        self.epoch += 1
+        self._alarm = asyncio.get_running_loop().call_later(max_hold, self._expire, self.epoch)
+        return self.epoch
+
+    def _expire(self, epoch):
+        if self.epoch == epoch and self._claimed != epoch:
+            self._go_on(self._active)
+
+    def claim(self, epoch):
+        if self.epoch != epoch:
+            raise GatewayError("the hold is over")
+        self._claimed = epoch
+
+    async def release(self, route, *, epoch=None):
+        if self.epoch != epoch:
+            raise GatewayError("the hold is over")
+        self._go_on(route)
+        return self.epoch
+
+    def _go_on(self, route):
+        self._alarm.cancel()
+        self.route = self._active = route
+        self.epoch += 1
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def drained(self, timeout):  # noqa: ASYNC109  # the protocol's own
+        until = self._world.clock.monotonic() + timeout
+        while self.in_flight_writes:
+            if self._world.clock.monotonic() >= until:
+                return False
+            await asyncio.sleep(0.001)
+        return True
+
+    def mark_complete(self):
+        self.incomplete = False

@@ -1,0 +1,216 @@
+"""One simulated cloud, its users, and the life (and deaths) of the migration's process."""
+
+import asyncio
+import json
+from contextlib import ExitStack
+from random import Random
+from unittest import mock
+
+from alcor_migrate.engine.compare import differing
+from alcor_migrate.engine.copy import Copy, CopyProgress
+from alcor_migrate.engine.cutover import Handover
+from alcor_migrate.engine.replay import Replay
+from alcor_migrate.engine.verify import confirmed, describe
+from alcor_migrate.errors import CloudError
+from alcor_migrate.gateway import Route
+from alcor_model import differences, load_order, resource
+from tests.simulation.cloud import SimulatedCloud
+from tests.simulation.gateway import SimulatedGateway
+from tests.simulation.simulated import Disk, SimulatedClock, SimulatedJournal, SimulatedLoop
+from tests.simulation.users import Users
+
+_TIMED = ("replay", "cutover", "verify", "copy")
+PAGE = 3
+SIMULATED = {"network", "subnet", "security_group", "security_group_rule", "router", "port"}
+
+
+def resources():
+    """Those of which there is something, in their order of loading; listing the others would only take time."""
+    return tuple(of for of in load_order() if of.name in SIMULATED)
+
+
+class Engine:
+    """One life of the migration's process, from the disk it finds to its death. Says what the conductor says."""
+
+    def __init__(self, world):
+        kept = world.disk.kept
+        self._world = world
+        self._tasks = set()
+        self.journal = SimulatedJournal(world.disk, world.clock, world.random)
+        self.replay = Replay(
+            self.journal, world.clouds, kept.get("applied", 0), PAGE, lambda position: kept.update(applied=position)
+        )
+        self.replay.active = kept.get("active", "source")
+        route = Route.TARGET if self.replay.active == "target" else Route.CAPTURE
+        self.gateway = SimulatedGateway(world, route)
+        self.copied = CopyProgress()
+        self.ready = False
+
+    def start(self):
+        self.do(self._settle_unknown_writes())
+        self.do(self.replay.run())
+        self.do(self._bring_to_ready())
+
+    def do(self, work):
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        return task
+
+    async def _settle_unknown_writes(self):
+        for unsettled in await self.journal.unsettled():
+            await self.journal.settle(unsettled.seq, "found without an outcome at start")
+
+    async def _bring_to_ready(self):
+        kept = self._world.disk.kept
+        while not kept.get("copied"):
+            try:
+                await Copy(self._world.clouds["source"], self.journal, self.replay, PAGE, self.copied).run(
+                    lambda _: None
+                )
+                kept["copied"] = True
+            except CloudError:
+                await asyncio.sleep(1)
+        await self.sweep()
+        self.ready = True
+
+    async def sweep(self):
+        """Find what passed the gateway by, as often as it takes for both sides to answer."""
+        while True:
+            try:
+                for of in resources():
+                    active, passive = self.replay.sides()
+                    suspects = {k.id for k in await differing(active, passive, of, PAGE)}
+                    lasting = await confirmed(self.journal, self.replay, of, suspects, 3)
+                    healed = await self.replay.recheck(change.key for change in lasting)
+                    self._world.swept += [f"{change.key}: {describe(change)}" for change in healed]
+            except CloudError:
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def hand_over(self, to):
+        if self.replay.active == to or self.replay.poison:
+            return
+        handover = Handover(self.gateway, self.journal, self.replay, 3.0)
+        made = await handover.run(to, 2, lambda _: self._world.disk.kept.update(active=to))
+        self._world.handovers += [(to, attempt) for attempt in made]
+
+    def die(self):
+        for task in self._tasks:
+            task.cancel()
+        self.journal.crash()
+
+    def complaints(self):
+        """Tasks that ended by themselves in an error."""
+        ended = [t for t in self._tasks if t.done() and not t.cancelled()]
+        return [repr(t.exception()) for t in ended if t.exception()]
+
+
+class World:
+    """Everything, in simulated time. Close it."""
+
+    def __init__(self, seed):
+        self.random = Random(seed)
+        self.loop = SimulatedLoop()
+        self.clock = SimulatedClock(self.loop)
+        self._patches = ExitStack()
+        for module in _TIMED:
+            self._patches.enter_context(mock.patch(f"alcor_migrate.engine.{module}.time", self.clock))
+        self._patches.enter_context(mock.patch("alcor_migrate.engine.copy.load_order", resources))
+        self.disk = Disk()
+        self.clouds = {name: SimulatedCloud(name, self) for name in ("source", "target")}
+        self.users = Users(self)
+        self.engine = None
+        self.handovers = []
+        self.swept = []
+        """What sweeps found."""
+        self.late = False
+        """Whether a process started while a cloud was still at work on what the one before it had sent."""
+        self._requests = set()
+        self.restart()
+
+    @staticmethod
+    def encode(value):
+        return b"" if value is None else json.dumps(value).encode()
+
+    @property
+    def active(self):
+        return self.clouds[self.disk.kept.get("active", "source")]
+
+    @property
+    def reversed(self):
+        """Whether the traffic was ever on the target; Neutron's own numbers and times are then left to the sweep."""
+        return any(attempt.succeeded for _, attempt in self.handovers)
+
+    def user(self, work):
+        """A user begins something, and does not wait for it here. With the process dead, nobody listens."""
+        if self.engine is None:
+            work.close()
+            return
+        task = self.loop.create_task(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    def crash(self):
+        """SIGKILL of the migration's process. What the clouds have begun they finish."""
+        if self.engine is None:
+            return
+        for task in list(self._requests):
+            task.cancel()
+        self.engine.die()
+        self.engine = None
+        self.loop.advance(0)
+
+    def restart(self):
+        if self.engine is None:
+            self.late = self.late or any(cloud.serving for cloud in self.clouds.values())
+
+            async def begin():
+                self.engine = Engine(self)
+                self.engine.start()
+
+            self.loop.run_until_complete(begin())
+
+    def mend(self):
+        """All that was broken works again."""
+        for cloud in self.clouds.values():
+            cloud.down, cloud.slowness = False, 1.0
+        self.restart()
+
+    def heal(self):
+        """All works, and everything has the time it needs, a sweep included."""
+        self.mend()
+        self.loop.advance(60)
+        self.loop.run_until_complete(self.engine.journal.wait(0) if self.disk.events else asyncio.sleep(0))
+        self.loop.run_until_complete(asyncio.wait_for(self.engine.replay.reach(self.engine.journal.position), 60))
+        self.loop.run_until_complete(asyncio.wait_for(self.engine.sweep(), 600))
+
+    def differences(self, *, given=False):
+        """What the two sides hold differently, found without a sweep; with `given` only what users can give."""
+        return [
+            (key, found)
+            for key in sorted(self.clouds["source"].objects.keys() | self.clouds["target"].objects.keys())
+            if (found := self._difference(key, given=given))
+        ]
+
+    def _difference(self, key, *, given):
+        held = [self.clouds[name].objects.get(key) for name in ("source", "target")]
+        if None in held:
+            return None if held[0] is held[1] else "is on one side only"
+        return [str(d) for d in differences(resource(key.resource), *held, given=given)]
+
+    def count(self, into):
+        """Add what happened here."""
+        into["schedules"] += 1
+        into["acknowledged writes"] += self.users.acknowledged
+        into["simulated hours"] += self.loop.time() / 3600
+        for to, attempt in self.handovers:
+            into[("cutovers" if to == "target" else "reverses") if attempt.succeeded else "late handovers"] += 1
+
+    def close(self):
+        self.crash()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.advance(0)
+        self._patches.close()
+        self.loop.close()
