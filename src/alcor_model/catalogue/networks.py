@@ -57,10 +57,7 @@ NETWORK = Resource(
         same("router:external", FLAG),
         same("provider:network_type"),
         same("provider:physical_network"),
-        lost_upstream(
-            same("provider:segmentation_id", NUMBER),
-            "upstream draws a random one; a later PUT forces it, and upstream's allocator does not learn of it",
-        ),
+        same("provider:segmentation_id", NUMBER),
         same("segments", LIST),
         same("dns_domain"),
         same("availability_zone_hints", LIST, Shape.SET),
