@@ -133,8 +133,10 @@ def _check_values(of: Resource, neutron: Json, plan: _Forward) -> None:
         if problem := address_problem(neutron[name]):
             raise MalformedObject(of.name, neutron["id"], name, problem)
     for name in plan.address_lists:
-        for item in neutron[name]:
-            if problem := _item_problem(item):
+        for item in neutron[name]:  # an address, or an object with an `ip_address`
+            text = item.get("ip_address") if type(item) is dict else item
+            problem = address_problem(text) if type(text) is str else "" if text is None else f"holds {_type(text)}"
+            if problem:
                 raise MalformedObject(of.name, neutron["id"], name, problem)
 
 
@@ -186,14 +188,6 @@ def _type_problem(of: Resource, type_of: dict[Any, type]) -> tuple[str, str] | N
         wanted = " or ".join(_NAMES[t] for t in field.types if t is not type(None))
         return field.neutron, f"is {_NAMES.get(found, f'a {found.__name__}')}, not {wanted}"
     return None
-
-
-def _item_problem(item: Any) -> str:
-    """What is wrong with an item of a list of addresses, which is one or an object with an `ip_address`."""
-    text = item.get("ip_address") if type(item) is dict else item
-    if type(text) is str:
-        return address_problem(text)
-    return "" if text is None else f"holds {_type(text)}"
 
 
 def _converted(of: Resource, given: Json, field: str, function: Callable[[Any], Any], value: Any) -> Any:

@@ -12,7 +12,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_PLAIN_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}", re.ASCII).fullmatch
+_GROUP = r"[1-9a-f][0-9a-f]{0,3}"
+_IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
+_IPV6 = rf"(?!(?:[^:]*:){{7}}){_GROUP}(?::{_GROUP})*::(?:{_GROUP}(?::{_GROUP})*)?"
+"""Most IPv6 addresses, none of them IPv4-mapped: at most six groups, none of them zero, around one double colon."""
+_PLAIN_ADDRESS = re.compile(rf"{_IPV4}|{_IPV6}", re.ASCII).fullmatch
 _PLAIN_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}").fullmatch
 _BARE_MAC = re.compile(r"[0-9a-f]{12}").fullmatch
 _PLAIN_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII).fullmatch
@@ -23,12 +27,12 @@ def address(text: str) -> str:
 
     What is neither is returned as it is.
     """
-    return text if _PLAIN_IPV4(text) else _parsed(text)[0]
+    return text if _PLAIN_ADDRESS(text) else _parsed(text)[0]
 
 
 def address_problem(text: str) -> str:
     """What is wrong with an address or CIDR, as the end of a sentence; empty when nothing is, or no text is there."""
-    return "" if _PLAIN_IPV4(text) or not text else _parsed(text)[1]
+    return "" if _PLAIN_ADDRESS(text) or not text else _parsed(text)[1]
 
 
 def mac(text: str) -> str:

@@ -44,7 +44,7 @@ def test_every_spelling_of_an_address_is_one(address):
 
 @given(st.ip_addresses(v=4))
 def test_the_pattern_knows_every_plain_address(address):
-    assert spelling._PLAIN_IPV4(str(address))
+    assert spelling._PLAIN_ADDRESS(str(address))
 
 
 @given(st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", fullmatch=True))
@@ -52,10 +52,24 @@ def test_the_pattern_knows_no_other(text):
     try:
         ipaddress.IPv4Address(text)
     except ValueError:
-        assert not spelling._PLAIN_IPV4(text)
+        assert not spelling._PLAIN_ADDRESS(text)
         assert spelling.address_problem(text)
     else:
-        assert spelling._PLAIN_IPV4(text)
+        assert spelling._PLAIN_ADDRESS(text)
+
+
+groups = st.lists(st.sampled_from(["0", "1", "ffff", "db8", "00a", "10000", ""]), max_size=9).map(":".join)
+
+
+@given(groups | st.builds("{}::{}".format, groups, groups))
+def test_what_the_pattern_knows_is_spelled_already(text):
+    if spelling._PLAIN_ADDRESS(text):
+        assert str(ipaddress.ip_address(text)) == text
+
+
+@pytest.mark.parametrize("text", ["fd00::1", "2001:db8::", "fe80::f816:3eff:fe00:1", "2001:db8:1:2::a:1"])
+def test_the_pattern_knows_the_usual_ipv6_addresses(text):
+    assert spelling._PLAIN_ADDRESS(text)
 
 
 @pytest.mark.parametrize("text", ["fa:16:3e:00:00:0a", "FA:16:3E:00:00:0A", "fa-16-3e-00-00-0a", "fa16.3e00.000a"])
