@@ -65,8 +65,8 @@ def _statements(series: str, first: int, projects: int, networks: int, ports: in
         )
 
     def of(table: str, columns: str, values: str, count: int) -> str:
-        made = f"SELECT {values} FROM seq_1_to_{count} ORDER BY 1"  # noqa: S608  # our own words only
-        return f"INSERT INTO {table} ({columns}) {made}"  # noqa: S608
+        made = f"SELECT {values} FROM seq_1_to_{count} ORDER BY 1"  # noqa: S608  # our own words
+        return f"INSERT INTO {table} ({columns}) {made}"
 
     port, group = uid("port", "seq"), uid("group", f"{network} DIV {NETWORKS_PER_PROJECT}")
     details = '{"connectivity": "l2", "port_filter": true, "ovs_hybrid_plug": false, "bridge_name": "br-int"}'

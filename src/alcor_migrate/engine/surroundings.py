@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from alcor_migrate.assess import gate as assess_gate
 from alcor_migrate.cloud import Cloud
+from alcor_migrate.engine.shadow import HttpAsker
 from alcor_migrate.errors import CloudError, TargetNotEmpty
 from alcor_migrate.gateway import configured, open_gateway
 from alcor_migrate.http import JsonClient
+from alcor_migrate.side import listed
 from alcor_migrate.source import NeutronSide, open_source
 from alcor_migrate.target import AlcorSide
 from alcor_model import load_order
 
 if TYPE_CHECKING:
+    from alcor_migrate.engine.shadow import Asker
     from alcor_migrate.gateway import ApiGateway, Route
     from alcor_migrate.journal import Journal
     from alcor_migrate.settings import Settings
@@ -54,7 +58,10 @@ class Surroundings:
         """
         await self._cloud.token()
         given = await self.ids_can_be_given()
-        await anext(self._source.pages(load_order()[0], 1), None)
+        async with aclosing(listed(self._source, load_order()[0], 1)) as pages:
+            await anext(pages, None)
+        if not isinstance(self._source, NeutronSide):
+            await self._source.prove()
         held = {name: count for name, count in (await self._alcor.counts()).items() if count}
         if held:
             what = ", ".join(f"{count} {name}" for name, count in held.items())
@@ -82,7 +89,7 @@ class Surroundings:
 
     async def estimate(self) -> dict[str, int]:
         """About how many objects there are on the source, by list key; {} when nobody can say."""
-        return await self._neutron.estimate(await self._cloud.projects())
+        return await self._source.estimate(await self._cloud.projects())
 
     def gateway(self, journal: Journal, route: Route) -> ApiGateway:
         """The gateway, not started yet."""
@@ -100,6 +107,10 @@ class Surroundings:
             await self._cloud.move_endpoint(endpoint["id"], self._settings.target.urls[0])
             moved.append(f"{endpoint['interface']} {endpoint['url']}")
         return moved
+
+    def asker(self) -> Asker:
+        """Asks either side as a user does."""
+        return HttpAsker({"source": self._settings.source.urls[0], "target": self._settings.target.urls[0]})
 
     async def agents(self) -> list[dict[str, object]]:
         """Neutron's agents, as it lists them. Raises CloudError."""

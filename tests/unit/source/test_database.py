@@ -4,13 +4,13 @@ import sqlite3
 
 import pytest
 import structlog
+from tables import EXTENSIONS, create, declared, insert, port, standard
 
 from alcor_migrate.errors import SourceDatabaseError
 from alcor_migrate.source.database import DatabaseSide, Facts, Reader
 from alcor_migrate.source.database.catalogue import RULES
 from alcor_migrate.source.database.snapshot import Database
 from alcor_model import resource
-from tables import EXTENSIONS, create, declared, insert, port, standard
 
 FACTS = Facts(EXTENSIONS, "admin-project", "cloud.example.")
 PORT, NETWORK = resource("port"), resource("network")
@@ -134,7 +134,7 @@ def test_it_cannot_write(neutron, snapshot):
     assert neutron.execute("SELECT name FROM ports").fetchall() == [("",)]
 
 
-# -- fingerprints ------------------------------------------------------------------------------------------------------
+# -- fingerprints ----------------------------------------------------------------------------------------------------
 
 
 def _linked(neutron):
@@ -188,12 +188,12 @@ def test_every_column_that_is_read_changes_the_fingerprint(neutron, path):
         assert before["abc"].objects == 1, rule.resource
         table = part.table if part else rule.table
         value = "2027-01-01 00:00:00" if column in {"created_at", "updated_at"} else "changed"
-        was = neutron.execute(f'SELECT "{column}", rowid FROM "{table}"').fetchall()
-        neutron.execute(f'UPDATE "{table}" SET "{column}" = ?', [value])
+        was = neutron.execute(f'SELECT "{column}", rowid FROM "{table}"').fetchall()  # noqa: S608
+        neutron.execute(f'UPDATE "{table}" SET "{column}" = ?', [value])  # noqa: S608
         neutron.commit()
         after = marks(rule)
         assert after != before, f"{rule.resource}: {table}.{column}"
-        neutron.executemany(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', was)
+        neutron.executemany(f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', was)  # noqa: S608
         neutron.commit()
 
 
@@ -228,7 +228,7 @@ def test_other_facts_make_other_fingerprints(neutron, snapshot):
     assert snapshot(Facts(EXTENSIONS | {"new"}, "admin-project", "cloud.example.")).fingerprints("port", 3) != ours
 
 
-# -- what databases there are ------------------------------------------------------------------------------------------
+# -- what databases there are ----------------------------------------------------------------------------------------
 
 
 def test_an_older_release_is_read_by_its_own_names(path):
@@ -283,7 +283,7 @@ def test_the_password_is_never_told(url):
     assert "hunter2" not in refused.value.message + str(refused.value.next_step) + str(logs)
 
 
-# -- the side ----------------------------------------------------------------------------------------------------------
+# -- the side --------------------------------------------------------------------------------------------------------
 
 
 class Api:
@@ -356,7 +356,7 @@ async def test_a_page_that_nobody_wants_lets_go_of_the_database(neutron, path):
 
 async def test_it_is_proved_against_the_api(neutron, path):
     port(neutron, "a1", 1)
-    truth = [o async for page in side(path, Api({})).pages(PORT, 10) for o in page][0]
+    (truth,) = [o async for page in side(path, Api({})).pages(PORT, 10) for o in page]
     good = side(path, Api({"a1": truth}))
     await good.prove()
     bad = side(path, Api({"a1": truth | {"new_field": "of a plugin"}}))

@@ -79,7 +79,7 @@ class Statements:
         return self.lists[part].where(key > after, key <= last)
 
     def as_json(self, query: sa.Select[Any]) -> sa.Select[Any]:
-        """The same rows as one JSON text, and how many they are: the database writes it faster than a driver reads."""
+        """The same rows as one JSON text, and how many: the database writes it faster than a driver reads."""
         columns = list(query.selected_columns)
         if self._dialect in _MYSQL:
             text = sa.func.group_concat(sa.func.json_array(*columns))
