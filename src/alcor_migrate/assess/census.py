@@ -97,6 +97,9 @@ class Census:
             yield from self._port(found)
 
     def _subnet(self, found: Json) -> Iterator[str]:
+        if not found["cidr"]:
+            yield "cidr is empty"
+            return
         network = ipaddress.ip_network(found["cidr"], strict=False)
         self._subnets[found["id"]] = (found["network_id"], network)
         if network.version != found["ip_version"]:
@@ -112,6 +115,9 @@ class Census:
             yield f"mac_address {found.get('mac_address')} is also that of another port of its network"
         self._macs.add(key)
         for ip in found.get("fixed_ips") or []:
+            if ip is None:
+                yield "fixed_ips: holds null"
+                continue
             subnet = self._subnets.get(str(ip.get("subnet_id")))
             if subnet is None:
                 continue  # told as a reference that leads nowhere

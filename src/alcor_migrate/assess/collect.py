@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from alcor_migrate.assess import answers as answers_file
-from alcor_migrate.assess import decide, extensions, hosts
+from alcor_migrate.assess import decide, extensions, hosts, model
 from alcor_migrate.assess.census import Census, Dangling
 from alcor_migrate.assess.document import (
     Answers,
@@ -24,7 +24,6 @@ from alcor_migrate.assess.document import (
     Subject,
 )
 from alcor_migrate.assess.groups import Groups
-from alcor_migrate.assess.model import Examiner
 from alcor_migrate.assess.rules import rules
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.http import JsonClient
@@ -32,6 +31,7 @@ from alcor_migrate.source import NeutronSide
 from alcor_migrate.target import AlcorSide
 from alcor_model import load_order
 from alcor_model.fields import Target
+from alcor_model.gaps import Examiner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,6 +149,7 @@ class Reading:
                 self._findings.append(("dangling", msgspec.structs.replace(suspect.subject, detail=detail)))
 
     async def _ask_the_target(self) -> None:
+        self._findings += [(name, None) for name in model.notices(self._question.target)]
         if self._question.target is Target.UPSTREAM:
             self._findings.append(("target-not-built", None))
         if self._target is not None:
@@ -180,8 +181,13 @@ class Reading:
         elif of.name == "router":
             self._hosts.router(found)
         self._groups.take(of, found)
-        for rule, detail in self._examiner.examine(of, found):
-            self._findings.append((rule, self._census.subject(of, found, detail)))
+        try:
+            for each in self._examiner.examine(of, found):
+                self._findings.append((each.rule.id, self._census.subject(of, found, each.detail)))
+        except (KeyError, TypeError, ValueError) as error:
+            # Deep inside a list the model lets things pass that it cannot judge: told, not dropped.
+            detail = f"cannot be judged for this target: {type(error).__name__}: {error}"
+            self._findings.append(("contradictory", self._census.subject(of, found, detail)))
 
     async def _read_unmapped(self, alias: str) -> None:
         for collection in extensions.unmapped(alias):
