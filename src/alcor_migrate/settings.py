@@ -94,6 +94,9 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checks: HealthChecks = HealthChecks()
     access_log: float = 0.0
     """The share of requests, 0 to 1, that get a line in the log; those that failed (status 5xx, or cut) always do."""
+    shadow: float = 0.0
+    """The share of users' reads, 0 to 1, that are also asked of the target and compared (three more requests each,
+    beside the user's own); 0 is none."""
     certificate: str | None = None
     """A file with the certificate (and its chain) for TLS towards the clients; without it they speak plain HTTP."""
     key: str | None = None
@@ -229,3 +232,5 @@ def _check(path: Path, settings: Settings) -> None:
         raise ConfigError(f"{path}: gateway.workers is {settings.gateway.workers}, it must be at least 1")
     if not 0 <= settings.gateway.access_log <= 1:
         raise ConfigError(f"{path}: gateway.access_log is {settings.gateway.access_log}, not a share from 0 to 1")
+    if not 0 <= settings.gateway.shadow <= 1:
+        raise ConfigError(f"{path}: gateway.shadow is {settings.gateway.shadow}, not a share from 0 to 1")

@@ -14,6 +14,7 @@ from alcor_migrate.engine.attention import Concern  # noqa: TC001  # msgspec rea
 from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001
 from alcor_migrate.engine.cutover import Attempt  # noqa: TC001
 from alcor_migrate.engine.gates import Gate  # noqa: TC001
+from alcor_migrate.engine.shadow import ShadowStatus  # noqa: TC001
 from alcor_migrate.engine.state import State, Transition
 from alcor_migrate.engine.verify import Verification  # noqa: TC001
 
@@ -177,6 +178,8 @@ class Status(msgspec.Struct, kw_only=True):
     """See below."""
     steering: SteeringStatus
     """See below."""
+    shadow: ShadowStatus
+    """See below."""
     verification: Verification | None
     """What the last verify found, in this direction."""
     verification_is: str
@@ -268,6 +271,7 @@ async def gather(migration: Migration) -> Status:
             postponed=steering.postponed,
             waits=migration.postponement.waits,
         ),
+        shadow=migration.shadow.status,
         verification=upkeep.verification,
         verification_is=upkeep.freshness,
         gates=verdicts,

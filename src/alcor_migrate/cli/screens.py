@@ -167,6 +167,14 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         result,
         f"sweeps: {document['sweep']['sweeps']}, found {document['sweep']['found']}",
     )
+    shadow = document["shadow"]
+    if shadow["share"]:
+        table.add_row(
+            "shadow reads",
+            f"{shadow['asked']} compared",
+            f"{shadow['equal']} equal, {shadow['different']} different",
+            ", ".join(sorted(shadow["fields"])),
+        )
     throttle = document["throttle"]
     table.add_row(
         "throttle",

@@ -22,6 +22,7 @@ from alcor_migrate.engine.copy import Copy
 from alcor_migrate.engine.crew import Crew
 from alcor_migrate.engine.cutover import Attempt, Handover
 from alcor_migrate.engine.drain import Drained, drained
+from alcor_migrate.engine.figures import figures
 from alcor_migrate.engine.forecast import Forecast, forecast
 from alcor_migrate.engine.machinery import ENDS, OURSELVES, UNFINISHED, Machinery, path_of
 from alcor_migrate.engine.postponement import Postponement
@@ -68,6 +69,7 @@ class Migration(Machinery):
         self._at_work: asyncio.Task[object] | None = None
         self._handover: Handover | None = None
         self._interrupted = ""
+        self.gateway.figures = lambda: figures(self)
         self._crew.begin("attention", self._watch())
         if not self.panic:
             self._begin_work()
@@ -82,6 +84,7 @@ class Migration(Machinery):
         work = {"engine": self._bring_to_ready}
         if self.store.standing not in ENDS:
             work |= {"unknown writes": self._settle_unknown_writes, "replay": self.replay.run}
+            work |= {"shadow": self.shadow.run} if self.shadow.status.share else {}
         for name, begin in work.items():
             if name not in self._crew:
                 self._crew.begin(name, begin())

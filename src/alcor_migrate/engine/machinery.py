@@ -14,6 +14,7 @@ from alcor_migrate.engine.cutover import Attempt
 from alcor_migrate.engine.gates import Evidence, Gate, gates
 from alcor_migrate.engine.hooks import Hooks
 from alcor_migrate.engine.replay import Replay
+from alcor_migrate.engine.shadow import Shadow
 from alcor_migrate.engine.state import State, StateStore, Transition
 from alcor_migrate.engine.steering import Brakes, Steering
 from alcor_migrate.engine.surroundings import Surroundings
@@ -115,6 +116,16 @@ class Machinery:
             self._save_applied,
         )
         self.upkeep = Upkeep(store, self.journal, self.replay, self.gateway, self.steering, engine.verify_max_age)
+        self.asker = self.around.asker()
+        self.shadow = Shadow(
+            self.asker,
+            self.journal,
+            self.replay,
+            self.throttle,
+            self.settings.gateway.shadow,
+            lambda: store.standing in {State.READY, State.REVERSED},
+        )
+        self.gateway.on_read = self.shadow.sample
         if not store.recall("ended well", bool, otherwise=True):
             # What passed without a record while the journal was stalled died with the process that knew it.
             self.replay.incomplete = self.settings.gateway.policy == "fail_open"
@@ -127,6 +138,7 @@ class Machinery:
         await self.hooks.close()
         await self.gateway.stop()
         await self.journal.close()
+        await self.asker.close()
         await self.around.close()
         self.store.keep("applied", self.replay.applied)
         self.store.keep("ended well", value=True)

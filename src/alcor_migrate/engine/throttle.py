@@ -147,11 +147,12 @@ class ThrottledSide:
             await self._throttle.passed()
 
     async def fingerprints(self, of: Resource, length: int) -> dict[str, Fingerprint] | None:
-        """As the side has them."""
+        """What says cheaply whether objects have changed; None when this side has nothing like it."""
+        await self._throttle.passed()
         return await fingerprints(self._side, of, length)
 
     def steady(self) -> AbstractAsyncContextManager[bool]:
-        """As the side can."""
+        """Have the side hold still, if it can; says whether it does."""
         return steady(self._side)
 
     async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:

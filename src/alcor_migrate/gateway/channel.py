@@ -172,6 +172,13 @@ class Left(Message, frozen=True):
     number: int
 
 
+class ReadOne(Message, frozen=True):
+    """A GET was answered, and is one of the share that the engine is told."""
+
+    target: bytes
+    token: str
+
+
 FromMaster = Start | Follow | Ping | Drain | Kept | Known | Go | Healed | Stop
 FromWorker = (
     Up
@@ -186,6 +193,7 @@ FromWorker = (
     | Missed
     | Wait
     | Left
+    | ReadOne
 )
 
 

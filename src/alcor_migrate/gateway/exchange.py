@@ -333,8 +333,15 @@ class Relay(Exchange):
         if self._kind is Kind.READ_THAT_MAY_WRITE and head.status < 300:  # noqa: PLR2004  (it worked)
             ticket, self._ticket = self._ticket, None
             self._gateway.spawn(self._record(head, ticket))
+        shadow = self._gateway.settings.shadow
+        if shadow and self._sampled(shadow, head):
+            self._gateway.sampled(self._request.target, self._request.fields.token)
         self._finish()
         self._client.exchange_end()
+
+    def _sampled(self, share: float, head: ResponseHead) -> bool:
+        asked = self._kind is Kind.READ and self._request.method == b"GET" and head.status == 200  # noqa: PLR2004  (OK)
+        return asked and random.random() < share  # noqa: S311  (a sample, no secret)
 
     def _finish(self) -> None:
         self._over = True

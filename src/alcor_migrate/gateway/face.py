@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from alcor_migrate.gateway.metrics import Family
     from alcor_migrate.gateway.routes import Route
     from alcor_migrate.gateway.stats import Stats
     from alcor_migrate.journal import Intent, JournalStats, Outcome
@@ -15,6 +18,11 @@ class ApiGateway(Protocol):
 
     incomplete: bool
     """Whether a write has passed without a record."""
+
+    on_read: Callable[[bytes, str], None] | None
+    """Told of a share of answered GETs: target and token."""
+    figures: Callable[[], Iterable[Family]]
+    """Further figures to be served with those of the gateway."""
 
     @property
     def route(self) -> Route:

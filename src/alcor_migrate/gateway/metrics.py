@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from alcor_migrate.gateway.face import ApiGateway
     from alcor_migrate.journal import JournalStats
 
+Family = tuple[str, str, str, "Iterable[tuple[str, float]]"]
+"""Name (without `alcor_`), kind, meaning and samples; of a sample what follows the name (suffix, labels), and the
+value."""
+
 _PATIENCE = 5.0
 
 
@@ -25,14 +29,11 @@ def exposition(gateway: ApiGateway, journal: JournalStats) -> str:
     return "".join(
         f"# HELP alcor_{name} {meaning}\n# TYPE alcor_{name} {kind}\n"
         + "".join(f"alcor_{name}{rest} {value!r}\n" for rest, value in samples)
-        for name, kind, meaning, samples in _families(gateway, journal)
+        for name, kind, meaning, samples in (*_families(gateway, journal), *gateway.figures())
     )
 
 
-def _families(
-    gateway: ApiGateway, journal: JournalStats
-) -> Iterator[tuple[str, str, str, Iterable[tuple[str, float]]]]:
-    """Name, kind, meaning and samples; of a sample what follows the name (suffix, labels), and the value."""
+def _families(gateway: ApiGateway, journal: JournalStats) -> Iterator[Family]:
     stats = gateway.stats
     counter, gauge = "counter", "gauge"
     requests = [

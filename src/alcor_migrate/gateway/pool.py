@@ -41,6 +41,7 @@ from alcor_migrate.gateway.channel import (
     Missed,
     Ping,
     Pong,
+    ReadOne,
     Start,
     Stop,
     Up,
@@ -390,6 +391,8 @@ class GatewayPool(Switch):
                 self.spawn(self._keep(member, number, self.journal.read_that_wrote(intent, outcome)))
             case Identify(number, token):
                 self.spawn(self._tell(member, number, token))
+            case ReadOne(target, token):
+                self.sampled(target, token)
             case Missed(error):
                 self._missed(error)
             case Wait(number, size, token, arrived):

@@ -75,6 +75,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the figures for Prometheus are served."""
     access_log: float = 0.0
     """The share of requests that get a line in the log; those that failed (status 5xx, or cut) always do."""
+    shadow: float = 0.0
+    """The share of answered GETs that are told to `Switch.on_read`."""
     heartbeat: float = 1.0
     """How often the master of several workers lets them know that it lives."""
     lease: float = 3.0

@@ -14,9 +14,10 @@ from alcor_migrate.gateway.routes import Route
 from alcor_migrate.gateway.stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from typing import Any
 
+    from alcor_migrate.gateway.metrics import Family
     from alcor_migrate.gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,10 @@ class Switch:
         """Whether a write has to wait for its turn in the room."""
         self.incomplete = False
         """Whether a write has passed without a record (only under fail_open); see `mark_complete`."""
+        self.on_read: Callable[[bytes, str], None] | None = None
+        """Told of the share `settings.shadow` of answered GETs: target and token. Must not wait or raise."""
+        self.figures: Callable[[], Iterable[Family]] = tuple
+        """Further figures to be served with those of the gateway."""
         self._own = Stats()
         """What happened here, in this process."""
         self._identify = identify
@@ -57,6 +62,11 @@ class Switch:
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._room = Room(settings.max_held_requests, settings.max_held_bytes, self._own, self._flow)
+
+    def sampled(self, target: bytes, token: str) -> None:
+        """A GET was answered, and is one of the share that is told."""
+        if self.on_read is not None:
+            self.on_read(target, token)
 
     # -- for subclasses ------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from alcor_migrate.gateway.channel import (
     Missed,
     Ping,
     Pong,
+    ReadOne,
     Start,
     Stop,
     Up,
@@ -165,6 +166,10 @@ class WorkerGateway(Gateway):
             log.error("lease_is_over", held=len(self._waiting))
             for number in list(self._waiting):
                 self.go(number)
+
+    def sampled(self, target: bytes, token: str) -> None:
+        """The master is told."""
+        self._channel.send(ReadOne(target, token))
 
     def missed(self, error: JournalError) -> None:
         """A write goes on without a record, and the master hears of it first."""

@@ -78,6 +78,7 @@ class MemorySurroundings:
         self.probe_seconds = 0.0
         self.listed_agents = []
         self.moved = []
+        self.says = {}
 
     def __call__(self, _settings):
         return self
@@ -106,6 +107,12 @@ class MemorySurroundings:
         self.moved.append("public http://gateway")
         return self.moved
 
+    def asker(self):
+        return self
+
+    async def ask(self, side, target, token):
+        return self.says[side](target, token)
+
     async def agents(self):
         return self.listed_agents
 
@@ -117,7 +124,7 @@ def settings(directory, **engine):
     return Settings(
         source=SourceSettings(cloud="prod", url="http://neutron"),
         target=TargetSettings(url="http://alcor"),
-        gateway=GatewayOptions(listen="127.0.0.1:1", max_hold=1.0),
+        gateway=GatewayOptions(listen="127.0.0.1:1", max_hold=1.0, shadow=engine.pop("shadow", 0.0)),
         state_dir=str(directory / "state"),
         engine=EngineSettings(sweep_interval=engine.pop("sweep_interval", 30.0), **engine),
     )

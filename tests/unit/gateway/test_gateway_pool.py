@@ -450,3 +450,13 @@ async def test_nobody_is_held_for_a_master_that_stands_still(master, open_to, so
     status, head, _ = await asking
     assert (status, b"Retry-After" in head) == (503, True)
     assert len(source.seen) == seen
+
+
+async def test_the_master_hears_of_a_share_of_what_its_workers_have_read(make_pool, open_to):
+    pool = await make_pool(shadow=1.0)
+    heard = []
+    pool.on_read = lambda target, token: heard.append((target, token))
+    client = await open_to(pool.address)
+    await client.ask("GET", "/v2.0/ports", b"", b"X-Auth-Token: secret")
+    await eventually(lambda: heard)
+    assert heard == [(b"/v2.0/ports", "secret")]
