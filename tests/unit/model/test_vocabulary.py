@@ -1,6 +1,8 @@
 """The types of both vocabularies hold what the declarations say, keep the rest, and name what is wrong."""
 
+import json
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from model_objects import json_values, objects
 from msgspec import UNSET
 
-from alcor_model import EXTENSION, RESOURCES, resource, to_alcor
+from alcor_model import EXTENSION, RESOURCES, digest, resource, to_alcor, to_neutron
 from alcor_model.errors import MalformedObject
+from alcor_model.fields import Kind
 from alcor_model.vocabulary import alcor_type, attribute, neutron_type, read, write
 
 PORT = resource("port")
@@ -31,6 +34,25 @@ def test_the_mapping_makes_only_what_alcors_type_declares(of, data):
     alcor = to_alcor(of, neutron)
     assert read(alcor_type(of), alcor).undeclared is UNSET
     assert write(msgspec.convert(alcor, alcor_type(of))) == alcor
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@every_resource
+def test_what_a_real_neutron_answered_is_declared_whole(of):
+    for found in json.loads((GOLDEN / f"{of.name}.json").read_text()):
+        neutron = {"id": "/".join(str(found.get(name)) for name in of.identity), **found}
+        typed = read(neutron_type(of), neutron)
+        assert typed.undeclared is UNSET
+        assert write(typed) == neutron
+        alcor = to_alcor(of, neutron)
+        held = read(alcor_type(of), alcor)
+        assert held.undeclared is UNSET
+        assert held.neutron_attributes is UNSET or held.neutron_attributes.undeclared is UNSET
+        derived = {f.neutron for f in of.fields if f.kind is Kind.DERIVED}
+        assert to_neutron(of, alcor) == {name: value for name, value in neutron.items() if name not in derived}
+        assert digest(of, to_neutron(of, alcor)) == digest(of, neutron)
 
 
 @every_resource
