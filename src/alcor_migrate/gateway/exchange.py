@@ -48,6 +48,7 @@ class Exchange(ABC):
         "_gateway",
         "_kind",
         "_request",
+        "_request_id",
         "_route",
         "_started",
         "_status",
@@ -57,6 +58,7 @@ class Exchange(ABC):
         self._gateway = gateway
         self._client = client
         self._request = request
+        self._request_id = request.fields.request_id
         self._kind = kind
         self._route = gateway.route
         self._started = gateway.loop.time()
@@ -144,7 +146,7 @@ class Exchange(ABC):
                 route=self._route.value,
                 status=status,
                 ms=round(seconds * 1e3, 1),
-                request_id=request.fields.request_id,
+                request_id=self._request_id,
             )
 
     def informed(self, head: ResponseHead) -> None:
@@ -395,7 +397,6 @@ class Recorded(Exchange):
         "_heard",
         "_lost",
         "_parts",
-        "_request_id",
         "_size",
         "_streaming",
     )
@@ -407,7 +408,8 @@ class Recorded(Exchange):
         super().__init__(gateway, client, request, kind)
         self._parts: list[bytes] = []
         self._size = 0
-        self._request_id = request.fields.request_id or f"req-{uuid.uuid4()}"
+        if not self._request_id:
+            self._request_id = f"req-{uuid.uuid4()}"
         self._heard: asyncio.Future[None] = gateway.loop.create_future()
         self._lost: Lost | None = None
         self._head: ResponseHead | None = None

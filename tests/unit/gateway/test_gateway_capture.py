@@ -1,9 +1,11 @@
 """What is recorded, when, and what the client is told."""
 
 import asyncio
+import re
 
 import pytest
 from gateway_harness import answer, eventually
+from structlog.testing import capture_logs
 
 from alcor_migrate.errors import JournalStalled
 from alcor_migrate.gateway import Caller, Policy, Route
@@ -163,6 +165,34 @@ async def test_a_client_that_leaves_does_not_stop_the_record(gateway, client, so
     [event] = await journal.read(after=0)
     assert event.outcome.status == 201
     await eventually(lambda: gateway.in_flight_writes == 0)
+
+
+async def test_a_client_that_leaves_before_its_write_is_whole_has_written_nothing(gateway, connect, source, journal):
+    await gateway.switch(Route.CAPTURE)
+    for framing in (b"Content-Length: 10\r\n\r\n12345", b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n"):
+        client = await connect(gateway)
+        await client.send(b"POST /v2.0/ports HTTP/1.1\r\nHost: a\r\n" + framing)
+        client.reset()
+    other = await connect(gateway)
+    assert (await other.ask("POST", "/v2.0/ports", b"{}"))[0] == 200
+    assert [seen.body for seen in source.seen] == [b"{}"]
+    assert (await journal.counts()).intents == 1
+    assert gateway.in_flight_writes == 0
+
+
+async def test_one_request_id_is_in_journal_log_and_what_the_server_sees(make_gateway, connect, source, journal):
+    gateway = await make_gateway(access_log=1.0)
+    await gateway.switch(Route.CAPTURE)
+    client = await connect(gateway)
+    given = b"req-11111111-2222-3333-4444-555555555555"
+    with capture_logs() as lines:
+        await client.ask("POST", "/v2.0/ports", b"{}", b"X-Openstack-Request-Id: " + given)
+        await client.ask("POST", "/v2.0/ports", b"{}")
+    ids = [seen.field("X-Openstack-Request-Id") for seen in source.seen]
+    assert ids[0] == [given.decode()]
+    assert re.fullmatch(r"req-[0-9a-f-]{36}", ids[1][0])
+    assert [[e.intent.request_id] for e in await journal.read(after=0)] == ids
+    assert [line["request_id"] for line in lines if line["event"] == "request"] == [given.decode(), ids[1][0]]
 
 
 async def test_a_write_of_pass_is_in_flight_until_answered_even_without_its_client(gateway, client, source):

@@ -404,6 +404,24 @@ async def test_a_slow_client_slows_the_upstream_down(client, source):
     assert len((await client.answer())[2]) == 400 * 65536
 
 
+@pytest.mark.parametrize(("route", "counted"), [(Route.PASS, 0), (Route.CAPTURE, 200)])
+async def test_a_client_that_never_takes_its_answer_is_cut(make_gateway, connect, source, route, counted):
+    gateway = await make_gateway(body_timeout=0.1, idle_timeout=0.2)
+    await gateway.switch(route)
+    source.script = lambda *_: answer(b"x" * 20_000_000)
+    client = await connect(gateway)
+    client.writer.transport.pause_reading()
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    await eventually(lambda: gateway.stats.requests)
+    # a recorded write is answered from memory, a streamed one was not answered whole
+    assert gateway.stats.requests == {(route.value, "POST", counted): 1}
+    client.writer.transport.resume_reading()
+    with contextlib.suppress(ConnectionError):
+        while piece := await client.reader.read(1 << 20):
+            assert len(piece) < 20_000_000
+    assert (gateway.in_flight_writes, gateway.balancer.busy) == (0, 0)
+
+
 async def test_a_slow_upstream_slows_the_client_down(make_gateway, connect, clean):
     """An upload streamed to a side that does not read is not kept in memory."""
     release = asyncio.Event()
