@@ -39,7 +39,7 @@ def collections() -> dict[str, dict[str, dict[str, bool]]]:
                     add(collection.replace("-", "_"), attributes)
             for name, below in (getattr(module, "SUB_RESOURCE_ATTRIBUTE_MAP", None) or {}).items():
                 parent = (below.get("parent") or {}).get("collection_name", "")
-                add(f"{parent}/{name}" if parent else name, below.get("parameters", {}))
+                add(f"{parent}/{name}".strip("/").replace("-", "_"), below.get("parameters", {}))
     return found
 
 

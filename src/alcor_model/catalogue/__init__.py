@@ -11,6 +11,7 @@ A field that a declaration does not name is carried in the extension: nothing is
 from __future__ import annotations
 
 from alcor_model.catalogue.bgp import BGP_PEER, BGP_SPEAKER
+from alcor_model.catalogue.declaration import EXTENSION, AlcorField, Nested, Reference, Resource, bundled_only
 from alcor_model.catalogue.networks import (
     ADDRESS_SCOPE,
     NETWORK,
@@ -36,7 +37,6 @@ from alcor_model.catalogue.qos import (
     PACKET_RATE_LIMIT_RULE,
     QOS_POLICY,
 )
-from alcor_model.catalogue.resource import EXTENSION, AlcorField, Nested, Reference, Resource, bundled_only
 from alcor_model.catalogue.routing import (
     CONNTRACK_HELPER,
     FLOATING_IP,

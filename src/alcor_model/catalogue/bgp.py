@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alcor_model.catalogue.common import OWNER
-from alcor_model.catalogue.resource import Reference, bundled_only
+from alcor_model.catalogue.declaration import Reference, bundled_only
 from alcor_model.fields import FLAG, LIST, NUMBER, Shape, same, secret
 
 BGP_PEER = bundled_only(

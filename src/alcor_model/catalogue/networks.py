@@ -13,7 +13,7 @@ from alcor_model.catalogue.common import (
     TIMES,
     asked,
 )
-from alcor_model.catalogue.resource import AlcorField, Reference, Resource, bundled_only
+from alcor_model.catalogue.declaration import AlcorField, Reference, Resource, bundled_only
 from alcor_model.fields import (
     FLAG,
     LIST,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alcor_model.catalogue.common import asked
-from alcor_model.catalogue.resource import Reference, Resource, bundled_only
+from alcor_model.catalogue.declaration import Reference, Resource, bundled_only
 from alcor_model.fields import FLAG, LIST, NUMBER, OBJECT, Field, Shape, computed, extension, renamed, same, volatile
 
 
@@ -90,6 +90,7 @@ AGENT = bundled_only(
         same("topic"),
         same("admin_state_up", FLAG),
         same("description"),
+        same("ha_chassis_priority", NUMBER),
         computed(same("availability_zone"), "the agent's configuration file"),
         volatile(same("alive", FLAG), "follows the last heartbeat"),
         volatile(same("configurations", OBJECT), "the agent's last report, with counters"),

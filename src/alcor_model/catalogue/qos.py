@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alcor_model.catalogue.common import NAMED, STANDARD, TAGS
-from alcor_model.catalogue.resource import Nested, Reference, Resource, bundled_only
+from alcor_model.catalogue.declaration import Nested, Reference, Resource, bundled_only
 from alcor_model.fields import FLAG, NUMBER, Field, derived, same
 
 QOS_POLICY = bundled_only(

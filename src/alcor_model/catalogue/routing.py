@@ -16,7 +16,7 @@ from alcor_model.catalogue.common import (
     TAGS,
     asked,
 )
-from alcor_model.catalogue.resource import AlcorField, Nested, Reference, Resource, bundled_only
+from alcor_model.catalogue.declaration import AlcorField, Nested, Reference, Resource, bundled_only
 from alcor_model.fields import (
     FLAG,
     LIST,

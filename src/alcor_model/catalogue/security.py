@@ -12,7 +12,7 @@ from alcor_model.catalogue.common import (
     STANDARD,
     asked,
 )
-from alcor_model.catalogue.resource import AlcorField, Reference, Resource, bundled_only
+from alcor_model.catalogue.declaration import AlcorField, Reference, Resource, bundled_only
 from alcor_model.fields import FLAG, LIST, NUMBER, Shape, computed, derived, extension, lost_upstream, same
 
 SECURITY_GROUP = Resource(

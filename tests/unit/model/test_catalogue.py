@@ -44,10 +44,10 @@ def golden(of):
 def declared(collection):
     """The resource of a collection of Neutron's definitions, or None."""
     below, _, name = collection.rpartition("/")
-    found = [of for of in RESOURCES if of.plural == name]
-    if below and found[0].nested and resource(found[0].nested.resource).plural != below:
-        return None
-    return found[0] if found else None
+    for of in RESOURCES:
+        if of.plural == name and (not below or not of.nested or resource(of.nested.resource).plural == below):
+            return of
+    return None
 
 
 def attributes():
