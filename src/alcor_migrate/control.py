@@ -180,6 +180,11 @@ async def _cutover(migration: Migration, arguments: dict[str, Any]) -> Any:
     return msgspec.to_builtins(made)
 
 
+async def _gates(migration: Migration, arguments: dict[str, Any]) -> Any:
+    to = "target" if arguments["of"] == "cutover" else "source"
+    return msgspec.to_builtins(await migration.gates(to))
+
+
 async def _forecast(migration: Migration, arguments: dict[str, Any]) -> Any:
     found = await migration.look_ahead(arguments["of"], arguments["actor"], arguments.get("max_hold"))
     document: dict[str, Any] = msgspec.to_builtins(found)
@@ -219,6 +224,7 @@ _VERBS: dict[str, Callable[[Migration, dict[str, Any]], Awaitable[Any]]] = {
     "status": _status,
     "audit": _audit,
     "verify": _verify,
+    "gates": _gates,
     "forecast": _forecast,
     "cutover": _cutover,
     "reverse": _reverse,
