@@ -27,7 +27,7 @@ from alcor_migrate.side import Change, Key, Query
 from alcor_model import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from alcor_migrate.journal import Event, Journal
     from alcor_migrate.side import Rejection, Side
@@ -95,6 +95,7 @@ class Replay:
         self._save = save
         self._chunks: dict[str, Chunk] = {}
         self._replayed: dict[Key, int] = {}
+        self._gone: dict[str, int] = {}
         self._asked: list[tuple[set[Key], asyncio.Future[list[Change]]]] = []
         self._wanted = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -126,6 +127,9 @@ class Replay:
     def drop_chunk(self, chunk: Chunk) -> None:
         """Forget a chunk that could not be read."""
         self._chunks.pop(chunk.token, None)
+        if not self._chunks:
+            self._replayed.clear()
+            self._gone.clear()
 
     async def recheck(self, keys: Iterable[Key]) -> list[Change]:
         """Read these objects again on both sides and apply what differs; answers that."""
@@ -250,6 +254,7 @@ class Replay:
             log.info("slow_round", seconds=round(now - began, 2), steps=steps, read=len(seen), changed=len(changes))
         if self._chunks:
             self._replayed.update(dict.fromkeys(seen, at))
+            self._gone.update({c.id: at for c in seen.values() if c.new is None})
         self._recent.extend((now, c.key) for c in changes)
         self.changes += len(changes)
         return changes
@@ -295,23 +300,35 @@ class Replay:
         self._asked.append(({key}, future))
         self._wanted.set()
 
+    def _is_orphan(self, found: Json, low: int) -> bool:
+        """Whether it names an object that was found gone since a chunk's low watermark."""
+        return any(self._gone.get(text, 0) > low for text in _texts(found))
+
     async def _apply_chunk(self, token: str) -> None:
         chunk = self._chunks.get(token)
         if chunk is None or not chunk.objects:
             return
         _, passive = self.sides("source")
-        changes = [
-            Change(chunk.of, o["id"], None, o)
-            for o in chunk.objects
-            if self._replayed.get(Key(chunk.of.name, o["id"]), 0) <= chunk.low
-        ]
+        fresh = [o for o in chunk.objects if self._replayed.get(Key(chunk.of.name, o["id"]), 0) <= chunk.low]
+        # What vanished together with another object was never named by an entry of its own: it is read again.
+        orphans = {o["id"] for o in fresh if self._gone and self._is_orphan(o, chunk.low)}
+        changes = [Change(chunk.of, o["id"], None, o) for o in fresh if o["id"] not in orphans]
         chunk.left_out = len(chunk.objects) - len(changes)
         self._judge(changes, await passive.apply(changes))
-        del self._chunks[token]
-        if not self._chunks:
-            self._replayed.clear()
+        if orphans:
+            await self._settle("source", Touched(keys=frozenset(Key(chunk.of.name, i) for i in orphans)))
+        self.drop_chunk(chunk)
         if not chunk.done.done():
             chunk.done.set_result(None)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _read(event: Event) -> Touched:

@@ -180,6 +180,25 @@ async def test_what_is_written_while_a_page_travels_is_not_overwritten_by_it(rep
     assert progress.left_out == 2
 
 
+async def test_what_vanished_with_its_owner_is_not_brought_by_a_page(replay, journal, writes, source, target):
+    source.put("security_group", id="g", name="doomed")
+    source.put("security_group_rule", id="r", security_group_id="g", direction="egress")
+
+    async def delete_meanwhile(of, _page):
+        if of.name == "security_group_rule":
+            source.drop("security_group", "g")
+            source.drop("security_group_rule", "r")
+            target.objects.pop(Key("security_group", "g"), None)
+            # Neither side has the group any more when this is replayed, so nothing follows from it.
+            await writes.record("DELETE", "/v2.0/security-groups/g")
+
+    source.after_page = delete_meanwhile
+    async with running(replay), asyncio.timeout(5):
+        await Copy(source, journal, replay, 2, CopyProgress()).run(lambda _: None)
+        await level(replay, journal)
+    assert target.objects == source.objects == {}
+
+
 async def test_verify_tells_a_lasting_difference_from_a_passing_one(replay, journal, writes, source, target):
     source.put("network", id="n1", name="a")
     target.put("network", id="n1", name="b")
