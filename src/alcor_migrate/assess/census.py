@@ -102,8 +102,6 @@ class Census:
             return
         network = ipaddress.ip_network(found["cidr"], strict=False)
         self._subnets[found["id"]] = (found["network_id"], network)
-        if network.version != found["ip_version"]:
-            yield f"ip_version is {found['ip_version']} and cidr is {network}"
         for pool in found.get("allocation_pools") or []:
             ends = [_address(pool.get(end)) for end in ("start", "end")] if isinstance(pool, dict) else [None]
             if any(e is None or e not in network for e in ends):

@@ -50,7 +50,10 @@ def verdict(found: Iterable[Gap]) -> str:
 
 
 def tallies(objects: Mapping[str, int], found: Iterable[Gap]) -> list[Tally]:
-    """What becomes of each resource's objects, given how many there are; an object counts once, by its worst gap."""
+    """What becomes of each resource's objects, given how many there are; the most first.
+
+    An object counts once, by its worst gap.
+    """
     stays: dict[str, set[str]] = defaultdict(set)
     changes: dict[str, set[str]] = defaultdict(set)
     for gap in found:
@@ -64,7 +67,7 @@ def tallies(objects: Mapping[str, int], found: Iterable[Gap]) -> list[Tally]:
         changed = len(changes[resource] - stays[resource])
         if count:
             made.append(Tally(resource, count, count - left - changed, changed, left))
-    return made
+    return sorted(made, key=lambda tally: (-tally.objects, tally.resource))
 
 
 def _settle(rule: Rule, subjects: list[Subject], answers: Sequence[Answer]) -> Gap:

@@ -256,7 +256,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     """How many objects there are."""
     tallies: list[Tally]
-    """By resource, in the order in which they are loaded."""
+    """By resource, the most objects first."""
     counts: list[Count]
     """By project and resource."""
     gaps: list[Gap]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alcor_migrate.assess.document import Assessment, Gap, Host
 
 _COLOURS = {READY: "green", BLOCKED: "red"}
-_SHOWN = 5
+_SHOWN, _FEW = 5, 3
 _MARKS = {Weight.BLOCK: ("✘", "red"), Weight.ANSWER: ("?", "yellow"), Weight.NOTE: ("i", "blue")}
 _COLUMNS = {
     "network": "nets",
@@ -39,7 +39,7 @@ def screen(found: Assessment) -> RenderableType:
     parts: list[RenderableType] = [_headline(found), _tallies(found), _projects(found)]
     if still:
         parts.append(_heading("What needs you"))
-        parts += [_gap(g) for g in still]
+        parts += [_gap(g, _SHOWN if len(still) <= _SHOWN else _FEW) for g in still]
     if settled:
         parts.append(_heading("What is settled, or only told"))
         parts += [_settled(g) for g in settled]
@@ -104,7 +104,7 @@ def _projects(found: Assessment) -> RenderableType:
     return table
 
 
-def _gap(gap: Gap) -> RenderableType:
+def _gap(gap: Gap, few: int) -> RenderableType:
     mark, colour = _MARKS[gap.rule.weight]
     new = set(gap.new)
     # What was accepted already need not be read again.
@@ -119,19 +119,19 @@ def _gap(gap: Gap) -> RenderableType:
     if gap.rule.weight is Weight.BLOCK:
         body = [f"[dim]what happens:[/] {escape(gap.rule.consequence)}"]
     body += [f"[dim]{'way out' if not n else '     or'}:[/] {escape(way)}" for n, way in enumerate(gap.rule.ways_out)]
-    body += [f"[dim]·[/] {escape(words.object_line(s))}" for s in shown[:_SHOWN]]
-    if len(shown) > _SHOWN:
-        body.append(f"[dim]· and {len(shown) - _SHOWN} more; --json lists them[/]")
+    body += [f"[dim]·[/] {escape(words.object_line(s))}" for s in shown[:few]]
+    if len(shown) > few:
+        body.append(f"[dim]· and {len(shown) - few} more; --json lists them[/]")
     return Stack(*lines, *(Padding(line, (0, 0, 0, 4)) for line in body))
 
 
 def _settled(gap: Gap) -> RenderableType:
     mark, colour = ("✔", "green") if gap.rule.weight is not Weight.NOTE else _MARKS[Weight.NOTE]
-    amount = f" ({words.amount(gap)})" if gap.objects else ""
-    note = f": {words.short(gap.note, 80)}" if gap.note else ""
-    return Text.assemble(
-        (mark, colour), f" {gap.rule.title}{amount}, rule {gap.rule.name}, {words.standing(gap)}{note}"
-    )
+    line = f" {gap.rule.title}" + (f" ({words.amount(gap)})" if gap.objects else "")
+    if gap.rule.weight is Weight.NOTE:
+        line += f": {gap.rule.consequence}"
+    line += f". Rule {gap.rule.name}, {words.standing(gap)}" + (f": {words.short(gap.note, 80)}" if gap.note else "")
+    return Text.assemble((mark, colour), line)
 
 
 def _hosts(hosts: list[Host]) -> RenderableType:

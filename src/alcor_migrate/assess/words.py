@@ -13,6 +13,27 @@ if TYPE_CHECKING:
 
 TARGETS = {"bundled": "the bundled Alcor", "upstream": "upstream Alcor"}
 
+_NAMES = {
+    "policy": "QoS_policy",
+    "floatingip": "floating_ip",
+    "subnetpool": "subnet_pool",
+    "vpnservice": "vpn_service",
+    "ikepolicy": "IKE_policy",
+    "ipsecpolicy": "ipsec_policy",
+    "port_association": "local_ip_association",
+}
+_SPOKEN = {
+    "ip": "IP",
+    "bgp": "BGP",
+    "rbac": "RBAC",
+    "dscp": "DSCP",
+    "ipsec": "IPsec",
+    "vpn": "VPN",
+    "ndp": "NDP",
+    "nic": "NIC",
+}
+_KINDS = 4
+
 _KILO = 1000.0
 _MINUTE = 60.0
 _UUID = 36
@@ -26,7 +47,7 @@ def short(text: str, length: int = 40) -> str:
 
 def spoken(resource: str, count: int = 1) -> str:
     """A resource as it is said to people."""
-    words = resource.replace("_", " ").replace("floatingip", "floating IP")
+    words = " ".join(_SPOKEN.get(word, word) for word in _NAMES.get(resource, resource).split("_"))
     if count == 1:
         return words
     return words[:-1] + "ies" if words.endswith("y") else words + ("es" if words.endswith("ss") else "s")
@@ -45,7 +66,10 @@ def object_line(subject: Subject) -> str:
 def amount(gap: Gap) -> str:
     """How many objects a gap has, by resource."""
     by = Counter(s.resource for s in gap.objects)
-    return ", ".join(f"{n} {spoken(resource, n)}" for resource, n in by.most_common())
+    said = [f"{n} {spoken(resource, n)}" for resource, n in by.most_common(_KINDS)]
+    if rest := sum(n for _, n in by.most_common()[_KINDS:]):
+        said.append(f"{rest} of {len(by) - _KINDS} more kinds")
+    return ", ".join(said)
 
 
 def standing(gap: Gap) -> str:
