@@ -21,11 +21,16 @@ from alcor_migrate.assess import document as assess_document
 from alcor_migrate.assess.document import Effect, Weight
 from alcor_migrate.assess.rules import rules
 from alcor_migrate.cli.commands import app
-from alcor_model import load_order
+from alcor_model import load_order, resource
+from alcor_model.catalogue.left_out import LEFT_OUT
 from alcor_model.fields import Kind, Target
+from alcor_model.gaps.upstream import NARROWED, WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from alcor_model import Resource
+    from alcor_model.fields import Field
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 _MADE = "<!-- Made by `make docs` from the code; edit that. -->\n\n"
@@ -138,10 +143,10 @@ def assess_rules() -> str:
 
 
 _MEANINGS = {
-    Kind.SAME: "same name, same value",
-    Kind.RENAMED: "another name, same value",
-    Kind.CONVERTED: "another form of the same value",
-    Kind.EXTENSION: "kept in the extension",
+    Kind.SAME: "same",
+    Kind.RENAMED: "renamed",
+    Kind.CONVERTED: "converted",
+    Kind.EXTENSION: "extension",
     Kind.DERIVED: "derived",
 }
 
@@ -150,18 +155,49 @@ def mapping() -> str:
     """What becomes of every declared field."""
     text = f"# The mapping, field by field\n\n{_MADE}"
     text += (
-        "The target is the bundled Alcor, which stores and gives back the extension `neutron:attributes`, so "
-        "Neutron → Alcor → Neutron is the identity. Fields that are not listed are carried there too.\n"
+        "What becomes of every field of Neutron's API: **same** name and value, **renamed**, **converted** to some "
+        "other form of the same value, kept in the **extension** `neutron:attributes`, or **derived**: worked out "
+        "anew by whoever answers, and so neither stored nor compared. The bundled Alcor stores and gives back all but "
+        "the derived ones, also those that nobody declared: Neutron → Alcor → Neutron is the identity there. "
+        "The last column is about upstream Alcor; a *gap* there is told by `assess` ([the rules](rules.md)).\n\n"
+        "*computed*: Neutron fills it in by itself, so nobody can give it on the way back. *volatile*: it changes by "
+        "itself, is carried and never compared. *secret*: never shown.\n"
     )
     for of in load_order():
-        text += (
-            f"\n## {of.name} → `{of.alcor_collection}`\n\n| Neutron | Alcor | what becomes of it |\n|---|---|---|\n"
-        )
+        text += f"\n## {of.name} → `{of.alcor_collection}`\n\n{_about(of)}\n\n"
+        text += "| Neutron | Alcor | what becomes of it | upstream |\n|---|---|---|---|\n"
         for field in of.fields:
-            meaning = _MEANINGS[field.kind] + (f": {field.reason}" if field.reason else "")
-            meaning += "; Neutron fills it in by itself" if field.computed else ""
-            text += f"| `{field.neutron}` | {f'`{field.alcor}`' if field.alcor else ''} | {meaning} |\n"
-    return text
+            words = [_MEANINGS[field.kind]]
+            words += ["volatile" if not field.compared else "computed"] if field.computed else []
+            words += ["secret"] if field.secret else []
+            meaning = ", ".join(words) + (f": {field.reason}" if field.reason else "")
+            alcor = f"`{field.alcor}`" if field.alcor else ""
+            text += f"| `{field.neutron}` | {alcor} | {meaning} | {_upstream(of, field)} |\n"
+        if of.alcor_only:
+            text += "\nOnly Alcor has: " + "; ".join(f"`{f.name}` ({f.reason})" for f in of.alcor_only) + ".\n"
+    text += "\n## Collections that are not mapped\n\n| collection | why |\n|---|---|\n"
+    return text + "".join(f"| `{name}` | {reason} |\n" for name, reason in sorted(LEFT_OUT.items()))
+
+
+def _about(of: Resource) -> str:
+    below = f"{resource(of.nested.resource).collection}/{{{of.nested.field}}}/" if of.nested else ""
+    words = [f"`/v2.0/{below}{of.collection}`"]
+    words += [f"extension `{of.alias}`"] if of.alias else []
+    words += [f"known by {' and '.join(f'`{name}`' for name in of.identity)}"] if of.identity != ("id",) else []
+    words += ["observed: Neutron finds it out, nobody creates it"] if of.observed else []
+    words += ["not listed: a GET of one creates it"] if not of.listed else []
+    words += [] if of.upstream else ["**unknown to upstream Alcor**"]
+    return "; ".join(words) + "."
+
+
+def _upstream(of: Resource, field: Field) -> str:
+    if field.kind is Kind.DERIVED:
+        return ""
+    if not of.fits(field, Target.UPSTREAM):
+        return "gap: " + (field.upstream_loses or ("no such field" if of.upstream else "no such resource"))
+    if part := NARROWED.get((of.name, field.neutron)):
+        return "gap: of it, only " + ", ".join(f"`{name}`" for name in sorted(part))
+    return "kept, without effect" if field.neutron in WITHOUT_EFFECT.get(of.name, {}) else "kept"
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -60,7 +60,7 @@ class Target(Enum):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a resource.
 
-    `reason` says why a field is derived or not compared, or who computes it, or what upstream does to it.
+    `reason` says why a field is derived or not compared, or what computes it.
     `forward` and `backward` are inverse functions, and only a CONVERTED field has them.
     """
 
@@ -75,8 +75,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     secret: bool = False
     """A password or key: carried and compared, never shown."""
-    upstream: bool = True
-    """Whether upstream Alcor really keeps what its model names; where it does not, the field is a gap there."""
+    upstream_loses: str = ""
+    """Why upstream Alcor does not keep what its model names, which makes the field a gap; empty when it does."""
     forward: Callable[[Any], Any] | None = None
     backward: Callable[[Any], Any] | None = None
 
@@ -95,7 +95,7 @@ def same(name: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) 
 
 def lost_upstream(field: Field, reason: str) -> Field:
     """The same field, marked as one that upstream Alcor names but does not keep, or changes, for a reason."""
-    return msgspec.structs.replace(field, upstream=False, reason=reason)
+    return msgspec.structs.replace(field, upstream_loses=reason)
 
 
 def renamed(neutron: str, alcor: str, types: tuple[type, ...] = TEXT, shape: Shape = Shape.PLAIN) -> Field:

@@ -7,7 +7,6 @@ from alcor_model.fields import LIST, NUMBER, Field, Shape, computed, derived, ex
 REVISION_REASON = "counts Neutron's own changes"
 CREATED_REASON = "Neutron's clock at the creation"
 UPDATED_REASON = "Neutron's clock at the last change"
-LOST = "upstream has no such field"
 
 OWNER = (same("id", (str,)), same("project_id"), same("tenant_id"))
 """Identity and owner; `tenant_id` is the owner's old name, which Neutron still repeats."""
@@ -22,9 +21,7 @@ TAGS = same("tags", LIST, Shape.SET)
 STANDARD = (REVISION, *TIMES)
 """What Neutron notes of every object with standard attributes."""
 
-OVERWRITTEN_TIMES = tuple(
-    lost_upstream(field, f"{field.reason}; upstream writes its own, in another form") for field in TIMES
-)
+OVERWRITTEN_TIMES = tuple(lost_upstream(field, "upstream writes its own, in another form") for field in TIMES)
 """Times under Neutron's names that upstream does not take."""
 RENAMED_TIMES = (
     computed(renamed("created_at", "create_at", shape=Shape.TIME), CREATED_REASON),

@@ -112,7 +112,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def fits(self, field: Field, target: Target) -> bool:
         """Whether a target keeps a field: the bundled Alcor keeps all, upstream only what its own model names."""
-        return target is Target.BUNDLED or (self.upstream and bool(field.alcor) and field.upstream)
+        return target is Target.BUNDLED or (self.upstream and bool(field.alcor) and not field.upstream_loses)
 
 
 def bundled_only(

@@ -63,16 +63,16 @@ NETWORK = Resource(
         same("availability_zone_hints", LIST, Shape.SET),
         lost_upstream(
             computed(same("availability_zones", LIST, Shape.SET), "where agents serve it"),
-            "where agents serve it; upstream always says `Nova`",
+            "upstream always says `Nova`",
         ),
         lost_upstream(same("qos_policy_id"), "only in upstream's answers, not in its requests"),
         lost_upstream(
             computed(same("ipv4_address_scope"), "the scope of its subnets' pool"),
-            "the scope of its subnets' pool; upstream does not take it",
+            "upstream does not take it",
         ),
         lost_upstream(
             computed(same("ipv6_address_scope"), "the scope of its subnets' pool"),
-            "the scope of its subnets' pool; upstream does not take it",
+            "upstream does not take it",
         ),
         computed(extension("l2_adjacency", FLAG), "whether its segments are one broadcast domain"),
         extension("project_default", FLAG),

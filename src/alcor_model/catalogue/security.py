@@ -25,7 +25,7 @@ SECURITY_GROUP = Resource(
     alias="security-group",
     fields=(
         *NAMED,
-        *(lost_upstream(field, f"{field.reason}; upstream writes its own, in local time") for field in RENAMED_TIMES),
+        *(lost_upstream(field, "upstream writes its own, in local time") for field in RENAMED_TIMES),
         extension("stateful", FLAG),
         computed(extension("shared", FLAG), "whether an RBAC policy shares it with the one who asks"),
         EXTENSION_REVISION,

@@ -68,6 +68,12 @@ WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Fields that upstream stores without acting on them, and the value that means nothing."""
+NARROWED: Mapping[tuple[str, str], frozenset[str]] = {
+    ("port", "binding:profile"): frozenset({"local_link_information"}),
+    ("port", "binding:vif_details"): frozenset({"ovs_hybrid_plug", "port_filter"}),
+    ("port", "resource_request"): frozenset({"required", "resources"}),
+}
+"""Fields of which upstream keeps these parts."""
 
 
 class Checks:
@@ -135,7 +141,7 @@ class Checks:
         kind = port.get("binding:vnic_type") or "normal"
         if kind not in VNIC_TYPES:
             yield rules.VNIC_TYPE, kind
-        lost = sorted((port.get("binding:profile") or {}).keys() - {"local_link_information"})
+        lost = sorted((port.get("binding:profile") or {}).keys() - NARROWED["port", "binding:profile"])
         if lost:
             yield rules.NARROWED, "binding:profile: " + ", ".join(lost)
         yield from self._once(port)

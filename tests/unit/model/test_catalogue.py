@@ -99,9 +99,9 @@ def test_there_is_a_real_answer_of_every_resource(of):
 
 
 @every_resource
-def test_what_is_computed_derived_or_lost_has_a_reason(of):
+def test_what_is_computed_or_derived_has_a_reason(of):
     for field in of.fields:
-        explained = field.computed or not field.compared or not field.upstream
+        explained = field.computed or not field.compared
         assert bool(field.reason) is explained, field.neutron
         assert field.compared or field.computed or field.kind is Kind.DERIVED
 
