@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from alcor_model.catalogue import EXTENSION, Resource
+from alcor_model.contradictions import CONTRADICTIONS
 from alcor_model.errors import MalformedObject
 from alcor_model.fields import Json, Kind, Shape
 from alcor_model.spelling import address_problem
@@ -77,7 +78,7 @@ def check(of: Resource, neutron: Any) -> None:
     """Raise MalformedObject unless the object is what Neutron's API promises for its declared fields.
 
     It has an id, what must be there is there, everything is of its type, texts are no longer than Neutron's own, and
-    addresses are addresses, IPv4 ones not written as IPv6.
+    addresses are addresses, IPv4 ones not written as IPv6; and it does not contradict itself.
     """
     _checked(of, neutron)
 
@@ -138,6 +139,8 @@ def _check_values(of: Resource, neutron: Json, plan: _Forward) -> None:
             problem = address_problem(text) if type(text) is str else "" if text is None else f"holds {_type(text)}"
             if problem:
                 raise MalformedObject(of.name, neutron["id"], name, problem)
+    if of.name in CONTRADICTIONS and (found := CONTRADICTIONS[of.name](neutron)):
+        raise MalformedObject(of.name, neutron["id"], *found)
 
 
 @lru_cache(maxsize=PLANS)

@@ -43,6 +43,8 @@ def objects(draw, of):
                 alcor[field.alcor] = draw(st.ip_addresses(v=4).map(str))
             elif type(None) not in field.types or draw(st.booleans()):
                 alcor[field.alcor] = draw(VALUES[draw(st.sampled_from(field.types))])
+        if of.name == "subnet":
+            alcor["ip_version"] = 4
         if of.name == "floatingip":
             alcor["neutron:attributes"] = {"floating_network_id": draw(st.uuids().map(str))}
         alcor["only_alcor_knows"] = draw(st.none() | st.text(max_size=3))

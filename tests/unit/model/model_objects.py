@@ -43,6 +43,9 @@ def objects(draw, of, *, undeclared=True):
             made[field.neutron] = draw(st.one_of([BY_TYPE[t] for t in field.types]))
         else:
             made[field.neutron] = draw(json_values)
+    if of.name == "subnet":
+        made["ip_version"] = 6 if ":" in made["cidr"] else 4
+        made.pop("gateway_ip", None)
     if undeclared:
         made.update(draw(st.dictionaries(st.text("xyz:_", min_size=5, max_size=9), json_values, max_size=2)))
     return made

@@ -82,6 +82,45 @@ def test_malformed_objects_are_named(broken, field, problem):
         check(PORT, broken)
 
 
+SUBNET = {"id": "s", "network_id": "n", "cidr": "10.0.0.0/24", "ip_version": 4, "gateway_ip": "10.0.0.1"}
+RULE = {"id": "r", "security_group_id": "g", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+
+
+@pytest.mark.parametrize(
+    ("of", "broken", "field", "problem"),
+    [
+        ("subnet", SUBNET | {"ip_version": 6}, "cidr", "contradicts ip_version 6"),
+        ("subnet", SUBNET | {"ip_version": 5}, "ip_version", "neither 4 nor 6"),
+        ("subnet", SUBNET | {"gateway_ip": "2001:db8::1"}, "gateway_ip", "contradicts ip_version 4"),
+        (
+            "security_group_rule",
+            RULE | {"remote_ip_prefix": "::/0"},
+            "remote_ip_prefix",
+            "contradicts ethertype IPv4",
+        ),
+        ("security_group_rule", RULE | {"port_range_min": 90, "port_range_max": 80}, "port_range_max", "_min 90"),
+    ],
+)
+def test_contradictions_are_named(of, broken, field, problem):
+    with pytest.raises(MalformedObject, match=problem) as caught:
+        to_alcor(resource(of), broken)
+    assert (caught.value.field, caught.value.object_id) == (field, broken["id"])
+
+
+@pytest.mark.parametrize(
+    ("of", "sound"),
+    [
+        ("subnet", SUBNET),
+        ("subnet", SUBNET | {"gateway_ip": None, "cidr": "2001:db8::/64", "ip_version": 6}),
+        ("security_group_rule", RULE | {"remote_ip_prefix": "0.0.0.0/0", "port_range_min": 1, "port_range_max": 1}),
+        ("security_group_rule", RULE | {"ethertype": None, "remote_ip_prefix": "::/0"}),
+        ("security_group_rule", RULE | {"protocol": "icmp", "port_range_min": 8, "port_range_max": 0}),
+    ],
+)
+def test_what_does_not_contradict_itself_passes(of, sound):
+    check(resource(of), sound)
+
+
 @pytest.mark.parametrize(
     ("of", "broken", "field"),
     [
