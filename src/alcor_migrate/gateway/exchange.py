@@ -459,29 +459,27 @@ class Recorded(Exchange):
 
     async def _run(self) -> None:
         gateway = self._gateway
-        if not gateway.queueing:
+        if not gateway.queueing or gateway.fenced:
             await self._serve()
             return
-        turn = await self._turn_of(Turn(lambda: None, self._size, self._request.fields.token))
+        arrived = time.monotonic()
+        turn = await self._wait(arrived)
         # again, because the next hold may begin before a released write gets its turn
         while gateway.route is Route.HOLD and not gateway.fenced:
             gateway.leave_room(turn)
-            turn = await self._turn_of(turn)
-        self._started += time.monotonic() - turn.arrived
+            turn = await self._wait(arrived)
+        self._started += time.monotonic() - arrived
         try:
             await self._serve()
         finally:
             gateway.leave_room(turn)
 
-    async def _turn_of(self, turn: Turn) -> Turn:
-        """Waits for a turn as of the arrival of this one."""
-        gateway = self._gateway
-        released: asyncio.Future[None] = gateway.loop.create_future()
-        again = Turn(functools.partial(_set, released), turn.size, turn.token, turn.arrived)
-        if not gateway.fenced:
-            gateway.enter_room(again)
-            await released
-        return again
+    async def _wait(self, arrived: float) -> Turn:
+        released: asyncio.Future[None] = self._gateway.loop.create_future()
+        turn = Turn(functools.partial(_set, released), self._size, self._request.fields.token, arrived)
+        self._gateway.enter_room(turn)
+        await released
+        return turn
 
     async def _serve(self) -> None:
         gateway = self._gateway
