@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.report import DIRECTORY
 
 FOLDER = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "__main__", "report"}
+NOT_BENCHMARKS = {"__init__", "__main__", "real_neutron", "report", "synthetic"}
 
 
 def main(names: list[str]) -> int:

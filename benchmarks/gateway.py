@@ -1,10 +1,12 @@
 """The gateway side by side with HAProxy and nginx, all with one thread, on the same cores, in one run.
 
-    python -m benchmarks.gateway [--seconds 4] [--rounds 3]
+    python -m benchmarks.gateway [--seconds 3] [--rounds 5] [--no-neutron]
 
 Writes build/bench/gateway.json. Needs wrk, haproxy and nginx: installs them from Debian when run as root, and
-otherwise says which comparisons are left out. Each round measures every proxy once; the figures are the medians
-of the rounds, so that what else the machine does falls on all of them.
+otherwise says which comparisons are left out. Each round measures every proxy once, one after the other; the figures
+are the medians of the rounds, so that what else the machine does falls on all of them. CPU is that of the proxy's
+process, user and system, by the kernel's account. What the gateway costs in front of a real Neutron is measured in
+the lab (`real_neutron.py`).
 """
 
 from __future__ import annotations
@@ -29,9 +31,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 import uvloop
 
-from alcor_migrate.gateway import Gateway, GatewaySettings, Route
+from alcor_migrate import compiled
+from alcor_migrate.gateway import Gateway, GatewaySettings, Route, open_gateway
 from alcor_migrate.journal import Journal
+from benchmarks.real_neutron import READ, WRITE, Added, Api, accepted, added
 from benchmarks.report import DIRECTORY, row, write
+from lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +49,7 @@ HEAD = (
 )
 TOKEN = "gAAAAAB" + "x" * 176
 ROOT = Path(__file__).parents[1]
+CLIENTS = 8  # that write to Neutron at the same time
 PACKAGES = {"wrk": "wrk", "haproxy": "haproxy", "nginx": "nginx-light"}
 
 
@@ -71,17 +77,18 @@ async def serve_upstream(port: int) -> None:
     await server.serve_forever()
 
 
-async def serve_gateway(port: int, upstream: int, journal_path: str) -> None:
+async def serve_gateway(port: int, upstream: str, journal_path: str, workers: int) -> None:
     """One gateway in `capture`; SIGUSR1 makes it hold."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     journal = await Journal.open(journal_path)
-    gateway = Gateway(GatewaySettings(listen=f"127.0.0.1:{port}", source=f"http://127.0.0.1:{upstream}"), journal)
+    settings = GatewaySettings(listen=f"127.0.0.1:{port}", source=upstream, workers=workers)
+    gateway = open_gateway(settings, journal, route=Route.CAPTURE)
     await gateway.start()
-    await gateway.switch(Route.CAPTURE)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: gateway.spawn(gateway.hold(30)))
+    if isinstance(gateway, Gateway):
+        loop.add_signal_handler(signal.SIGUSR1, lambda: gateway.spawn(gateway.hold(30)))
     await ended.wait()
     await gateway.stop()
     await journal.close()
@@ -97,6 +104,8 @@ class Figures(NamedTuple):
     p50: float
     p99: float
     errors: int
+    cpu: float = 0.0
+    """Microseconds that the proxy computed for each request."""
 
 
 WRK = """
@@ -104,6 +113,7 @@ wrk.method = "%s"
 wrk.headers["X-Auth-Token"] = "%s"
 wrk.headers["User-Agent"] = "openstacksdk/4.22.0 keystoneauth1/5.18.1 python-requests/2.34.2"
 wrk.headers["Accept"] = "application/json"
+%s
 %s
 function done(summary, latency, requests)
   io.write(string.format("FIGURES %%d %%d %%f %%f %%d\\n", summary.requests, summary.duration,
@@ -114,11 +124,24 @@ end
 """
 
 
-def load(scratch: Path, port: int, method: str, connections: int, seconds: float) -> Figures:
-    """Runs wrk; times are milliseconds."""
+ONE_BY_ONE = """
+local count = 0
+function request()
+  count = count + 1
+  wrk.headers["X-Openstack-Request-Id"] = string.format("req-%08x-73b6-4a09-9a57-3f3f2f0b9c11", count)
+  return wrk.format()
+end
+"""
+
+
+def load(
+    scratch: Path, proxy: Proxy, method: str, connections: int, seconds: float, *, one_by_one: bool = False
+) -> Figures:
+    """Runs wrk; times are milliseconds. `one_by_one`: every request has another request id, as Nova's have."""
     body = 'wrk.body = \'{"port": {"network_id": "' + "n" * 36 + '", "name": "bench"}}\''
     script = scratch / f"{method}.lua"
-    script.write_text(WRK % (method, TOKEN, body if method == "POST" else ""))
+    script.write_text(WRK % (method, TOKEN, body if method == "POST" else "", ONE_BY_ONE if one_by_one else ""))
+    before = proxy.cpu()
     ran = subprocess.run(
         [
             "wrk",
@@ -127,7 +150,7 @@ def load(scratch: Path, port: int, method: str, connections: int, seconds: float
             f"-d{seconds:g}s",
             "-s",
             str(script),
-            f"http://127.0.0.1:{port}/v2.0/ports?limit=14",
+            f"http://127.0.0.1:{proxy.port}/v2.0/ports?limit=14",
         ],
         capture_output=True,
         text=True,
@@ -135,7 +158,32 @@ def load(scratch: Path, port: int, method: str, connections: int, seconds: float
     )
     figures = next(line for line in ran.stdout.splitlines() if line.startswith("FIGURES"))
     requests, micros, p50, p99, errors = map(float, figures.split()[1:])
-    return Figures(requests / micros * 1e6, p50 / 1e3, p99 / 1e3, int(errors))
+    cpu = (proxy.cpu() - before) * 1e6 / max(requests, 1)
+    return Figures(requests / micros * 1e6, p50 / 1e3, p99 / 1e3, int(errors), cpu)
+
+
+OURS, SEVERAL = "gateway", "gateway with 2 workers"
+HAPROXY, NGINX = "HAProxy, one thread", "nginx, one worker"
+IDS = "reads/s, each with a request id of its own"
+WRITTEN = "captured writes/s, 64 connections"
+ME = (sys.executable, "-m", "benchmarks.gateway")
+
+
+class Proxy(NamedTuple):
+    """One of those that are compared."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def cpu(self) -> float:
+        """Seconds that it and its children have computed, in all their threads."""
+        pids, found = [self.process.pid], 0
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    found += int((task / "schedstat").read_text().split()[0])
+                    pids += map(int, (task / "children").read_text().split())
+        return found / 1e9
 
 
 def free_port() -> int:
@@ -282,74 +330,142 @@ def missing_tools() -> set[str]:
 
 
 def measure(scratch: Path, seconds: float, rounds: int, missing: set[str]) -> list[dict[str, Any]]:
-    """Everything, in rounds."""
-    me = (sys.executable, "-m", "benchmarks.gateway")
-    upstream, ours, haproxy, nginx = (free_port() for _ in range(4))
+    """Everything that needs no Neutron, in rounds."""
+    upstream = free_port()
+    runs: dict[str, list[Figures]] = {}
+
+    def note(what: str, figures: Figures) -> None:
+        runs.setdefault(what, []).append(figures)
+        print(f"  {what}: {figures.rate:,.0f}/s, p99 {figures.p99:.2f} ms, {figures.cpu:.1f} us CPU each")
+
     with contextlib.ExitStack() as stack:
-        stack.enter_context(running(*me, "--upstream", str(upstream), port=upstream))
-        gateway = stack.enter_context(
-            running(*me, "--gateway", str(ours), str(upstream), str(scratch / "journal.db"), port=ours)
-        )
-        proxies = {"gateway": ours}
+        stack.enter_context(running(*ME, "--upstream", str(upstream), port=upstream))
+
+        def gateway(name: str, workers: int = 1) -> Proxy:
+            port = free_port()
+            options = (str(port), f"http://127.0.0.1:{upstream}", str(scratch / f"{name}.db"), str(workers))
+            return Proxy(port, stack.enter_context(running(*ME, "--gateway", *options, port=port)))
+
+        ours = gateway(OURS)
+        several = gateway(SEVERAL, 2)
+        proxies = {OURS: ours}
         if "haproxy" not in missing:
-            config = haproxy_config(scratch, haproxy, upstream)
-            stack.enter_context(running("haproxy", "-f", str(config), port=haproxy))
-            proxies["HAProxy, one thread"] = haproxy
+            port = free_port()
+            config = haproxy_config(scratch, port, upstream)
+            proxies[HAPROXY] = Proxy(port, stack.enter_context(running("haproxy", "-f", str(config), port=port)))
         if "nginx" not in missing:
-            config = nginx_config(scratch, nginx, upstream)
-            stack.enter_context(running("nginx", "-c", str(config), port=nginx))
-            proxies["nginx, one worker"] = nginx
-        runs: dict[str, list[Figures]] = {name: [] for name in proxies}
-        writes: list[Figures] = []
+            port = free_port()
+            config = nginx_config(scratch, port, upstream)
+            proxies[NGINX] = Proxy(port, stack.enter_context(running("nginx", "-c", str(config), port=port)))
         for number in range(rounds):
-            for name, port in proxies.items():
-                runs[name].append(load(scratch, port, "GET", 32, seconds))
-                print(f"  round {number + 1}, reads through {name}: {runs[name][-1]}")
-            writes.append(load(scratch, ours, "POST", 64, seconds))
-            print(f"  round {number + 1}, captured writes: {writes[-1]}")
-        idle, held = memory(gateway, ours)
-    return table(runs, writes, idle, held)
+            print(f"round {number + 1}")
+            for name, proxy in proxies.items():
+                note(f"{name}, reads", load(scratch, proxy, "GET", 32, seconds))
+            for name in (OURS, HAPROXY):
+                if name in proxies:
+                    own = load(scratch, proxies[name], "GET", 32, seconds, one_by_one=True)
+                    note(f"{name}, reads with ids", own)
+            note(f"{OURS}, writes", load(scratch, ours, "POST", 64, seconds))
+            note(f"{SEVERAL}, reads", load(scratch, several, "GET", 32, seconds))
+            note(f"{SEVERAL}, writes", load(scratch, several, "POST", 64, seconds))
+        idle, held = memory(ours.process, ours.port)
+    return table(runs, idle, held)
 
 
-def table(runs: dict[str, list[Figures]], writes: list[Figures], idle: float, held: float) -> list[dict[str, Any]]:
+def table(runs: dict[str, list[Figures]], idle: float, held: float) -> list[dict[str, Any]]:
     """The rows."""
-    rate = {name: statistics.median(run.rate for run in many) for name, many in runs.items()}
-    p99 = {name: statistics.median(run.p99 for run in many) for name, many in runs.items()}
+
+    def middle(what: str, figure: str) -> float:
+        return statistics.median(getattr(run, figure) for run in runs[what])
+
     rows = []
-    for name in list(runs)[1:]:
-        bar = 0.8 if name.startswith("HAProxy") else 1.0
-        reads = "reads/s, 32 connections, 2 kB"
-        rows.append(row(reads, "1/s", rate["gateway"], peer=rate[name], peer_name=name, bar=bar))
-        if name.startswith("HAProxy"):
-            slow = "p99 of the same"
-            rows.append(row(slow, "ms", p99["gateway"], peer=p99[name], peer_name=name, bar=1.5, at_most=True))
-    written = statistics.median(run.rate for run in writes)
-    slowest = statistics.median(run.p99 for run in writes)
-    errors = sum(run.errors for many in [*runs.values(), writes] for run in many)
+    for peer, bar in ((HAPROXY, 0.8), (NGINX, 1.0)):
+        if f"{peer}, reads" not in runs:
+            continue
+        for kind, name, rate_bar in (("reads", "reads/s, 32 connections, 2 kB", bar), ("reads with ids", IDS, None)):
+            mine, theirs = f"{OURS}, {kind}", f"{peer}, {kind}"
+            if theirs in runs:
+                figures = middle(mine, "rate"), middle(theirs, "rate")
+                rows.append(row(name, "1/s", figures[0], peer=figures[1], peer_name=peer, bar=rate_bar))
+        mine, theirs = f"{OURS}, reads", f"{peer}, reads"
+        if peer == HAPROXY:
+            figures = middle(mine, "p99"), middle(theirs, "p99")
+            rows.append(row("p99 of reads", "ms", figures[0], peer=figures[1], peer_name=peer, bar=1.5, at_most=True))
+        figures = middle(mine, "cpu"), middle(theirs, "cpu")
+        rows.append(row("CPU of the proxy for a read", "us", figures[0], peer=figures[1], peer_name=peer))
+    cores = len(os.sched_getaffinity(0))
+    beside = f"2 workers, {cores} cores that load and upstream share"
+    errors = sum(run.errors for many in runs.values() for run in many)
+    one, two = f"{OURS}, writes", f"{SEVERAL}, writes"
     return [
         *rows,
-        row("captured writes/s, 64 connections", "1/s", written, bar=5000),
-        row("p99 of a captured write", "ms", slowest, bar=15, at_most=True),
+        row(WRITTEN, "1/s", middle(one, "rate"), bar=5000),
+        row("p99 of a captured write", "ms", middle(one, "p99"), bar=15, at_most=True),
+        row("CPU of the gateway for a captured write", "us", middle(one, "cpu")),
+        row(
+            f"reads/s, {beside}",
+            "1/s",
+            middle(f"{SEVERAL}, reads", "rate"),
+            peer=middle(f"{OURS}, reads", "rate"),
+            peer_name="one worker",
+        ),
+        row(
+            f"captured writes/s, {beside}",
+            "1/s",
+            middle(two, "rate"),
+            peer=middle(one, "rate"),
+            peer_name="one worker",
+        ),
         row("requests that failed, all proxies", "1", errors, bar=0, at_most=True),
         row("memory with 5,000 idle connections", "MiB", idle, bar=150, at_most=True),
         row("memory with 1,000 writes held", "MiB", held, bar=150, at_most=True),
+        row("hot path compiled (1: yes)", "1", int(compiled.in_use())),
     ]
+
+
+def measure_neutron(scratch: Path, samples: int, captured: float) -> list[dict[str, Any]]:
+    """What the gateway adds to a real Neutron's answers, and what of its own rate Neutron could take."""
+    with Lab(gateway="none") as lab:
+        token = lab.connection("lab-admin").auth_token
+        port = free_port()
+        options = (str(port), lab.neutron_url, str(scratch / "neutron.db"), "1")
+        with (
+            running(*ME, "--gateway", *options, port=port),
+            contextlib.closing(Api(lab.neutron_url, token)) as direct,
+            contextlib.closing(Api(f"http://127.0.0.1:{port}", token)) as through,
+        ):
+            found = added(direct, through, samples)
+        rate = accepted(lab.neutron_url, token, CLIENTS, 10)
+        print(f"  {found}; Neutron makes {rate:.1f} ports/s")
+        peer = f"real Neutron on {lab.database}, {lab.neutron_workers} processes, {CLIENTS} clients creating ports"
+    return [
+        _added("read", found[READ], bar=1),
+        _added("write", found[WRITE], bar=3),
+        row("captured writes/s against what Neutron accepts", "1/s", captured, peer=rate, peer_name=peer, bar=50),
+    ]
+
+
+def _added(what: str, found: Added, bar: float) -> dict[str, Any]:
+    name = f"added to a {what} of real Neutron, p50 ({found.direct:.1f} ms direct)"
+    return row(name, "ms", found.cost, bar=bar, at_most=True)
 
 
 def main() -> None:
     """Runs it and writes the figures; --upstream and --gateway are for itself."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=300, help="of each kind, in front of the real Neutron")
+    parser.add_argument("--no-neutron", action="store_true", help="leave the real Neutron out")
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--gateway", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--gateway", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.upstream:
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(serve_upstream(options.upstream))
     elif options.gateway:
-        port, upstream, path = options.gateway
-        uvloop.run(serve_gateway(int(port), int(upstream), path))
+        port, upstream, path, workers = options.gateway
+        uvloop.run(serve_gateway(int(port), upstream, path, int(workers)))
     else:
         missing = missing_tools()
         if "wrk" in missing:
@@ -359,6 +475,9 @@ def main() -> None:
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
             rows = measure(Path(scratch), options.seconds, options.rounds, missing)
+            if not options.no_neutron:
+                captured = next(found["ours"] for found in rows if found["name"] == WRITTEN)
+                rows += measure_neutron(Path(scratch), options.samples, captured)
         print(f"written to {write('gateway', rows)}")
 
 
