@@ -90,7 +90,10 @@ class Cloud:
             "GET /v3/projects": (200, {"projects": []}),
         }
         self.neutron.answers = {
-            "GET /v2.0/extensions": (200, {"extensions": [{"alias": "alcor-ids", "updated": "2026-11-23T00:00:00-00:00"}]}),
+            "GET /v2.0/extensions": (
+                200,
+                {"extensions": [{"alias": "alcor-ids", "updated": "2026-11-23T00:00:00-00:00"}]},
+            ),
             "GET /v2.0/networks": (200, {"networks": []}),
         }
         self.alcor.answers = {"GET /alcor/v1/status": (200, {"resources": {}})}
@@ -383,3 +386,21 @@ def test_reading_never_makes_a_default_group(cloud):
     done = cloud.run("assess", "--json")
     assert done.returncode == 0, done.stderr
     assert "GET /v2.0/security-groups" not in cloud.neutron.requests
+
+
+def test_a_run_does_not_begin_while_something_that_assess_found_is_not_answered(cloud):
+    cloud.make_empty()
+    cloud.neutron.answers["GET /v2.0/extensions"] = (200, {"extensions": []})
+    cloud.configure(answers="answers.yaml")
+    refused(cloud, "id-extension-missing", code=7)
+    done = cloud.run("assess", "--answer", "id-extension-missing=accept")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (cloud.directory / "answers.yaml").exists()
+    with running(cloud):
+        wait_until(lambda: cloud.status()["state"] != "new")
+
+
+def test_a_run_to_upstream_is_refused(cloud):
+    cloud.make_empty()
+    cloud.configure(target={"url": cloud.alcor.url, "kind": "upstream"})
+    refused(cloud, "upstream", code=7)
