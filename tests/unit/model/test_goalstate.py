@@ -1,14 +1,21 @@
 """The goal-state protocol is Alcor's: the same names and numbers, and the same bytes on the wire."""
 
+import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 
 from alcor_model import goalstate as gs
-from alcor_model.goalstate import goalstateprovisioner_pb2, subscribeinfoprovisioner_pb2
+from alcor_model.goalstate import (
+    goalstateprovisioner_pb2,
+    goalstateprovisioner_pb2_grpc,
+    subscribeinfoprovisioner_pb2,
+)
 from tools import proto
 
 CONTRACT = Path(__file__).parent / "alcor_goalstate_contract.txt"
@@ -229,3 +236,42 @@ def test_the_generated_code_is_current():
     with tempfile.TemporaryDirectory() as scratch:
         proto.generate(Path(scratch))
         assert proto.stale(Path(scratch)) == [], "run `make proto`"
+
+
+class Agent(goalstateprovisioner_pb2_grpc.GoalStateProvisionerServicer):
+    """Answers each message of a stream with what it was told to do."""
+
+    def PushGoalStatesStream(self, request_iterator, context):  # noqa: N802, ARG002 - the contract's name
+        for message in request_iterator:
+            reply = gs.GoalStateOperationReply(format_version=message.format_version)
+            for port in message.port_states.values():
+                reply.operation_statuses.add(resource_id=port.configuration.id, operation_type=port.operation_type)
+            yield reply
+
+
+def test_controller_and_agent_talk_over_grpc():
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    goalstateprovisioner_pb2_grpc.add_GoalStateProvisionerServicer_to_server(Agent(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    message = gs.GoalStateV2(format_version=102)
+    message.port_states["p1"].operation_type = gs.OperationType.CREATE
+    message.port_states["p1"].configuration.id = "p1"
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = goalstateprovisioner_pb2_grpc.GoalStateProvisionerStub(channel)
+        empty, told = stub.PushGoalStatesStream(iter([gs.GoalStateV2(), message]), timeout=30)
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.RequestGoalStates(gs.HostRequest(), timeout=30)
+    server.stop(grace=None).wait()
+    assert empty == gs.GoalStateOperationReply()
+    assert told.format_version == 102
+    assert [(s.resource_id, s.operation_type) for s in told.operation_statuses] == [("p1", gs.OperationType.CREATE)]
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_only_goal_states_need_protobuf():
+    for path in proto.PACKAGE.parent.rglob("*.py"):
+        if proto.PACKAGE not in path.parents:
+            assert not re.search(
+                r"^\s*(from|import) (google|grpc|alcor_model\.goalstate)", path.read_text(), re.MULTILINE
+            )
