@@ -157,8 +157,8 @@ def mapping() -> str:
     text += (
         "What becomes of every field of Neutron's API: **same** name and value, **renamed**, **converted** to some "
         "other form of the same value, kept in the **extension** `neutron:attributes`, or **derived**: worked out "
-        "anew by whoever answers, and so neither stored nor compared. The bundled Alcor stores and gives back all but "
-        "the derived ones, also those that nobody declared: Neutron → Alcor → Neutron is the identity there. "
+        "anew by whoever answers, and so neither stored nor compared. The bundled Alcor stores and gives back all "
+        "but the derived ones, also those that nobody declared: Neutron → Alcor → Neutron is the identity there. "
         "The last column is about upstream Alcor; a *gap* there is told by `assess` ([the rules](rules.md)).\n\n"
         "*computed*: Neutron fills it in by itself, so nobody can give it on the way back. *volatile*: it changes by "
         "itself, is carried and never compared. *secret*: never shown.\n"
