@@ -2,7 +2,11 @@
 
 * `catalogue`: one declaration per resource, both directions of the mapping side by side.
 * `mapping`: converts an object from Neutron's form to Alcor's and back, by those declarations.
+* `contradictions`: what an object says that cannot be true together.
 * `canonical`: one normal form per object, its digest, and a readable difference of two objects.
+* `spelling`: one spelling for addresses, MACs and times.
+* `vocabulary`: both APIs' objects as msgspec types, made from the declarations.
+* `goalstate`: what agents are told, in Alcor's protocol; the only part that needs protobuf.
 * `order`: dependency order, computed from the declared references.
 
 Pure: no I/O, no clock, nothing of the other packages.
