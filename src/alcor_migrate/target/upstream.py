@@ -358,7 +358,7 @@ class UpstreamSide:
         project = str(old.get("project_id") or "")
         if of.name == "agent":
             if form.node(old):
-                await self._send("DELETE", f"/nodes/{change.id}", gone_is_fine=True)
+                await self._without_node(change.id)
             return
         if not of.upstream or old.get("device_owner") in form.LEFT_OUT:
             return
@@ -388,6 +388,11 @@ class UpstreamSide:
         found = form.node(agent)
         if found:
             await self._send("POST", "/nodes", {"host_info": found})
+
+    async def _without_node(self, node_id: str) -> None:
+        answer = await self._client.get(f"/nodes/{node_id}")
+        if (answer or {}).get("host_info"):  # else a DELETE fails
+            await self._send("DELETE", f"/nodes/{node_id}")
 
     async def _path(self, of: Resource, project: str = "") -> str:
         return f"/project/{project or await self._cloud.project_id()}/{of.alcor_collection}"

@@ -37,13 +37,20 @@ _NETWORK_TYPES = {"vxlan", "vlan", "gre", "flat"}
 _PROTOCOLS = {None, "", "tcp", "udp", "icmp"}
 _VNIC_TYPES = {"normal", "macvtap", "direct", "baremetal"}
 _BOOLEANS = ("admin_state_up", "shared", "router:external", "vlan_transparent", "is_default")
-"""A PUT that leaves one of these out resets it."""
+"""Of a network: what is not sent is false, also by a PUT. Neutron may not know all of them."""
 
 
 def narrowed(of: Resource, neutron: Json) -> Json:
     """An object with no more of it than upstream keeps, so that both sides can be compared."""
     kept = {f.neutron for f in of.fields if of.fits(f, Target.UPSTREAM) and f.compared and not f.computed}
-    return {name: value for name, value in neutron.items() if name in kept and value not in (None, "", [], {})}
+    kept.discard("tenant_id")  # a second `project_id`, which upstream fills in
+    if of.name == "network":
+        kept.add("provider:segmentation_id")  # which it is made to keep
+    return {
+        name: value
+        for name, value in neutron.items()
+        if name in kept and value not in (None, "", [], {}) and not (value is False and name in _BOOLEANS)
+    }
 
 
 def refusal(of: Resource, neutron: Json) -> str:
