@@ -94,7 +94,8 @@ def error_tree() -> str:
     text += "| (assess) | 10 | Something was found that nobody answered. |\n"
     text += "| (assess) | 11 | A run would be refused, whatever is answered. |\n"
     text += "| (verify) | 12 | There are mismatches. |\n"
-    return text + "| (cutover, reverse) | 13 | The handover did not succeed; the old side goes on. |\n"
+    text += "| (cutover, reverse) | 13 | The handover did not succeed; the old side goes on. |\n"
+    return text + "| (drain) | 14 | Something is on its way in Neutron's pipeline. |\n"
 
 
 def status_document() -> str:
