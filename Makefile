@@ -2,7 +2,7 @@
 #   make demo    a real Neutron moves live, told as a story; KEEP=1 leaves everything up
 #   make test    every test, unit and lab
 #   make check   lint, types, arrows
-#   make bench   benchmarks, printed as a table
+#   make bench   benchmarks, printed as a table; bench-engine SIZE=ports for a cloud of another size
 #   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
 #   make simulate        thousands of schedules of writes, faults and handovers in simulated time, N= of them
 #   make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
@@ -14,7 +14,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format compile bench bench-gateway bench-mapping chaos-gateway simulate tempest-transparency proto docs lock clean setup setup-cloud
+.PHONY: help demo test unit check format compile bench bench-engine bench-gateway bench-mapping chaos-gateway simulate tempest-transparency proto docs lock clean setup setup-cloud
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -62,6 +62,9 @@ format: setup
 
 bench: setup-cloud compile
 	$(PY) -m benchmarks
+
+bench-engine: setup-cloud
+	$(PY) -m benchmarks.engine $(if $(SIZE),--size $(SIZE)) $(if $(ONLY),--only $(ONLY))
 
 bench-mapping: setup
 	$(PY) -m benchmarks mapping

@@ -1,0 +1,215 @@
+"""Neutron's database says what its API says, object by object: on MariaDB, where the real Neutron writes it, and on
+PostgreSQL, into which its rows are carried over with the types that Neutron's models have there.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from alcor_migrate.cloud import Cloud
+from alcor_migrate.errors import SourceDatabaseError
+from alcor_migrate.http import JsonClient
+from alcor_migrate.source import NeutronSide
+from alcor_migrate.source.database import DatabaseSide
+from alcor_model import differences, digest, resource
+from lab.ports import Ports
+from lab.postgresql import PostgreSQL, provide
+from lab.process import Processes
+from lab.topology import build_topology
+
+pytestmark = pytest.mark.lab
+
+PORTS = 24
+
+
+@pytest.fixture(scope="module")
+def url(lab):
+    """Neutron's own address of its database; with something of every kind in it."""
+    if lab.database != "mariadb":
+        pytest.skip("MariaDB is not installed, and the lab's SQLite is not one that can be read beside Neutron")
+    build_topology(lab, PORTS, seed=5)
+    lines = (lab.directory / "neutron.conf").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix("connection = ") for line in lines if line.startswith("connection = "))
+
+
+@pytest.fixture
+async def opened(lab, monkeypatch):
+    """Open the source with a database; the API is the lab's."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(lab.clouds_yaml))
+    async with contextlib.AsyncExitStack() as stack:
+
+        def open_side(address):
+            cloud = Cloud("lab-admin")
+            api = NeutronSide(JsonClient("Neutron", lab.neutron_url, cloud), cloud)
+            side = DatabaseSide(api, address, cloud.project_id)
+            stack.push_async_callback(side.close)
+            return side, api
+
+        yield open_side
+
+
+async def everything(side, of, size):
+    return {o["id"]: o async for page in side.pages(of, size) for o in page}
+
+
+async def test_every_object_is_the_one_that_the_api_answers(url, opened):
+    side, api = opened(url)
+    await side.prove()
+    seen = set()
+    for name in sorted(side._reader.resources):
+        of = resource(name)
+        ours, theirs = await everything(side, of, 7), await everything(api, of, 100)
+        assert ours.keys() == theirs.keys(), name
+        seen |= {name} if ours else set()
+        compared = {f.neutron for f in of.fields if f.compared}
+        for object_id, found in ours.items():
+            told = theirs[object_id]
+            assert digest(of, found) == digest(of, told), [str(d) for d in differences(of, found, told)]
+            assert found.keys() & compared == told.keys() & compared, (name, object_id)
+    assert seen >= {"network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule"}
+    assert seen >= {"segment", "subnetpool", "address_scope", "address_group", "policy", "trunk", "port_forwarding"}
+
+
+async def test_a_user_who_may_only_select_is_enough_and_nobody_can_write(url, opened):
+    parts = make_url(url)
+    admin = sa.create_engine(parts.set(username="root", password=None))
+    reader = parts.set(username="reader", password="read'only")
+    with admin.begin() as connection:
+        connection.exec_driver_sql("CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'read''only'")
+        connection.exec_driver_sql("GRANT SELECT ON neutron.* TO reader@'127.0.0.1'")
+    try:
+        side, _ = opened(reader.render_as_string(hide_password=False))
+        assert await everything(side, resource("port"), 50)
+        assert len(await side.fingerprints(resource("port"), 0)) == 1
+        # Neutron's own user may write, and our transactions may not even then.
+        mighty, _ = opened(url)
+        reading = await mighty._open()
+        snapshot = reading._database.snapshot(reading._facts)
+        with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"):
+            snapshot._connection.exec_driver_sql("UPDATE ports SET name = 'written'")
+        snapshot.close()
+    finally:
+        with admin.begin() as connection:
+            connection.exec_driver_sql("DROP USER reader@'127.0.0.1'")
+        admin.dispose()
+
+
+async def test_changes_that_revision_numbers_miss_change_the_fingerprint(url, opened, lab, connect):
+    """Facts of Neutron: these leave revision_number as it is (subnets' resolvers, trunks' subports)."""
+    side, _ = opened(url)
+    network = connect(lab).network
+    made = network.create_network(name="fingerprints")
+    subnet = network.create_subnet(network_id=made.id, ip_version=4, cidr="192.0.2.0/24")
+    parent, sub = (network.create_port(network_id=made.id, name=name) for name in ("parent", "sub"))
+    trunk = network.create_trunk(port_id=parent.id)
+    subports = [{"port_id": sub.id, "segmentation_type": "vlan", "segmentation_id": 7}]
+    try:
+        for name, object_id, change in (
+            ("subnet", subnet.id, lambda: network.update_subnet(subnet, dns_nameservers=["9.9.9.9"])),
+            ("trunk", trunk.id, lambda: network.add_trunk_subports(trunk, subports)),
+            ("port", sub.id, lambda: network.set_tags(sub, ["tag"])),
+            ("network", made.id, lambda: network.update_network(made, is_shared=True)),
+        ):
+            before = await side.fingerprints(resource(name), 8)
+            change()
+            after = await side.fingerprints(resource(name), 8)
+            assert object_id[:8] in {bucket for bucket in after if after[bucket] != before[bucket]}, name
+    finally:
+        network.delete_trunk(trunk)
+        network.delete_port(sub)
+        network.delete_port(parent)
+        network.delete_network(made)
+
+
+# -- PostgreSQL ---
+
+
+@pytest.fixture(scope="module")
+def postgresql(url):
+    """A server that holds the rows that the real Neutron has written."""
+    if reason := provide():
+        pytest.skip(reason)
+    ports = Ports()
+    folder = Path(tempfile.mkdtemp(prefix="alcor-postgresql-"))
+    folder.chmod(0o755)
+    processes = Processes(folder, scratch=True, keep=False)
+    try:
+        server = PostgreSQL(folder / "postgresql", ports.reserve(), processes)
+        server.initialise()
+        _carry_over(url, server.url)
+        yield server.url
+    finally:
+        processes.close()
+        ports.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _carry_over(old, new):
+    """Copy every table, booleans as booleans, which MariaDB does not have."""
+    metadata = sa.MetaData()
+    source, target = sa.create_engine(old), sa.create_engine(new)
+    metadata.reflect(source)
+    flags = {}
+    ours = sa.MetaData()
+    for table in metadata.tables.values():
+        columns = []
+        for column in table.columns:
+            kind = column.type.as_generic()
+            if isinstance(column.type, sa.dialects.mysql.TINYINT):
+                kind = sa.Boolean()
+                flags.setdefault(table.name, []).append(column.name)
+            columns.append(sa.Column(column.name, sa.String(64) if isinstance(kind, sa.Enum) else kind))
+        sa.Table(table.name, ours, *columns)
+    ours.create_all(target)
+    with source.connect() as reading, target.begin() as writing:
+        for name, table in metadata.tables.items():
+            rows = [dict(row) for row in reading.execute(sa.select(table)).mappings()]
+            for row in rows:
+                row |= {flag: bool(row[flag]) for flag in flags.get(name, ()) if row[flag] is not None}
+            if rows:
+                writing.execute(sa.insert(ours.tables[name]), rows)
+    source.dispose()
+    target.dispose()
+
+
+async def test_postgresql_gives_the_same_objects(url, postgresql, opened):
+    one, _ = opened(url)
+    other, _ = opened(postgresql)
+    await one._open()
+    await other._open()
+    assert other._reader.resources == one._reader.resources
+    for name in sorted(one._reader.resources):
+        of = resource(name)
+        ours, theirs = await everything(one, of, 50), await everything(other, of, 7)
+        assert ours.keys() == theirs.keys()
+        assert all(digest(of, ours[i]) == digest(of, theirs[i]) for i in ours), name
+
+
+async def test_postgresql_is_only_read_and_tells_changes(postgresql, opened):
+    side, _ = opened(postgresql)
+    reading = await side._open()
+    snapshot = reading._database.snapshot(reading._facts)
+    with pytest.raises(sa.exc.SQLAlchemyError, match="read-only"):
+        snapshot._connection.exec_driver_sql("UPDATE ports SET name = 'written'")
+    snapshot.close()
+    before = await side.fingerprints(resource("port"), 3)
+    writer = sa.create_engine(postgresql)
+    with writer.begin() as connection:
+        changed = connection.exec_driver_sql("SELECT id FROM ports LIMIT 1").scalar_one()
+        connection.exec_driver_sql("UPDATE ports SET admin_state_up = NOT admin_state_up WHERE id = %s", (changed,))
+    writer.dispose()
+    after = await side.fingerprints(resource("port"), 3)
+    assert {bucket for bucket in after if after[bucket] != before[bucket]} == {changed[:3]}
+
+
+async def test_a_server_that_is_away_is_told_without_its_password(url, opened):
+    away = make_url(url).set(port=1, password="hunter2")
+    side, _ = opened(away.render_as_string(hide_password=False))
+    with pytest.raises(SourceDatabaseError) as refused:
+        await side.prove()
+    assert "hunter2" not in refused.value.message
