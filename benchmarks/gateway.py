@@ -36,7 +36,6 @@ from alcor_migrate.gateway import Gateway, GatewaySettings, Route, open_gateway
 from alcor_migrate.journal import Journal
 from benchmarks.real_neutron import READ, WRITE, Added, Api, accepted, added
 from benchmarks.report import DIRECTORY, row, write
-from lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -376,7 +375,7 @@ def table(runs: dict[str, list[Figures]], idle: float, held: float) -> list[dict
     """The rows."""
 
     def middle(what: str, figure: str) -> float:
-        return statistics.median(getattr(run, figure) for run in runs[what])
+        return float(statistics.median(getattr(run, figure) for run in runs[what]))
 
     rows = []
     for peer, bar in ((HAPROXY, 0.8), (NGINX, 1.0)):
@@ -425,6 +424,8 @@ def table(runs: dict[str, list[Figures]], idle: float, held: float) -> list[dict
 
 def measure_neutron(scratch: Path, samples: int, captured: float) -> list[dict[str, Any]]:
     """What the gateway adds to a real Neutron's answers, and what of its own rate Neutron could take."""
+    from lab import Lab  # noqa: PLC0415  (the processes whose memory is measured do without)
+
     with Lab(gateway="none") as lab:
         token = lab.connection("lab-admin").auth_token
         port = free_port()
