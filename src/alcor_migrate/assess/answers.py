@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from alcor_migrate.assess.document import Gap, Rule
 
 VERSION = 1
+_WIDTH = 110
 
 Word = Literal["accept", "accept-all", "resolve", "open"]
 GIVEN = tuple(w for w in get_args(Word) if w != "open")
@@ -134,7 +136,7 @@ def write(path: Path, cloud: str, target: str, edits: Sequence[Edit]) -> None:
     What else is in the file stays as it is, comments too. It is replaced in one step, never half-written.
     """
     editor = YAML()
-    editor.width = 110
+    editor.width = _WIDTH
     editor.preserve_quotes = True
     editor.indent(mapping=2, sequence=4, offset=2)
     try:
@@ -202,9 +204,10 @@ def _listed(editor: Any, gap: Gap, ids: Sequence[str]) -> Any:
     """The ids, each with the object's name as a comment."""
     listed = editor.seq(ids)
     subjects = {s.id: s for s in gap.objects}
+    column = len("      - ") + max(map(len, ids)) + 2
     for index, found in enumerate(ids):
         if words := _one_line(subjects[found].name or subjects[found].detail):
-            listed.yaml_add_eol_comment(words, index)
+            listed.yaml_add_eol_comment(words, index, column)
     return listed
 
 
@@ -214,5 +217,9 @@ def _one_line(text: str, length: int = 60) -> str:
 
 
 def _said(gap: Gap) -> str:
-    ways = "; or ".join(gap.rule.ways_out)
-    return f"{gap.rule.title} ({len(gap.objects)})\nIf accepted: {gap.rule.consequence}.\nElse: {ways}."
+    said = (
+        f"{gap.rule.title} ({len(gap.objects)})",
+        f"If accepted: {gap.rule.consequence}.",
+        f"Else: {'; or '.join(gap.rule.ways_out)}.",
+    )
+    return "\n".join(line for text in said for line in textwrap.wrap(text, _WIDTH))

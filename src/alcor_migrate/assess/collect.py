@@ -239,7 +239,7 @@ class Reading:
             at=self._at,
             verdict=decide.verdict(found),
             objects=census.objects.total(),
-            tallies=decide.tallies(census.objects, found),
+            tallies=decide.tallies(self._movable(), found),
             counts=census.counts(),
             gaps=found,
             hosts=all_hosts,
@@ -250,6 +250,12 @@ class Reading:
             estimate=self._estimate(),
             answers=Answers(str(question.answers) if file else "", decide.unneeded(found, given)),
         )
+
+    def _movable(self) -> dict[str, int]:
+        """How many objects there are of what the target is given: upstream is told nothing of agents and zones."""
+        given = {of.name for of in load_order() if of.upstream or not of.observed}
+        bundled = self._question.target is Target.BUNDLED
+        return {name: count for name, count in self._census.objects.items() if bundled or name in given}
 
     def _extension(self, found: Json) -> Extension:
         alias = str(found["alias"])
