@@ -12,6 +12,7 @@ class SimulatedGateway:
     """As `alcor_migrate.gateway.Gateway`, for the engine; `request` is what users call."""
 
     incomplete = False
+    misses = 0
 
     def __init__(self, world, route):
         self.route = route

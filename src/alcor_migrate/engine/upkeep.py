@@ -69,6 +69,7 @@ class Upkeep:
         """
         found = 0
         healing = self.incomplete and not self._journal.stalled
+        misses = self._gateway.misses
         for of in load_order():
             active, passive = self._replay.sides()
             suspects = {k.id for k in await differing(active, passive, of, self._steering.chunk_size)}
@@ -79,7 +80,8 @@ class Upkeep:
                 found += len(healed)
                 for change in healed[:_LOGGED]:
                     log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])
-        if healing:
+        # what passed without a record while this sweep was under way may have been compared before
+        if healing and self._gateway.misses == misses:
             self._replay.incomplete = False
             self._gateway.mark_complete()
         self.swept.sweeps += 1

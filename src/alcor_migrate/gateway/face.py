@@ -18,6 +18,8 @@ class ApiGateway(Protocol):
 
     incomplete: bool
     """Whether a write has passed without a record."""
+    misses: int
+    """Grows whenever one does."""
 
     on_read: Callable[[bytes, str], None] | None
     """Told of a share of answered GETs: target and token."""

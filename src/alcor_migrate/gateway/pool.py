@@ -455,6 +455,7 @@ class GatewayPool(Switch):
         member.channel.send(Known(number, caller.project_id, caller.user_id))
 
     def _missed(self, error: str) -> None:
+        self.misses += 1
         if not self.incomplete:
             log.error("journal_incomplete", error=error)
             self.incomplete = True

@@ -235,6 +235,7 @@ class Gateway(Switch):
     def missed(self, error: JournalError) -> None:
         """A write was not recorded."""
         self.stats.not_captured_total += 1
+        self.misses += 1
         if not self.incomplete:
             log.error("journal_incomplete", error=str(error))
             self.incomplete = True

@@ -50,6 +50,8 @@ class Switch:
         """Whether a write has to wait for its turn in the room."""
         self.incomplete = False
         """Whether a write has passed without a record (only under fail_open); see `mark_complete`."""
+        self.misses = 0
+        """Grows whenever one does: who heals looks at it before and after."""
         self.on_read: Callable[[bytes, str], None] | None = None
         """Told of the share `settings.shadow` of answered GETs: target and token. Must not wait or raise."""
         self.figures: Callable[[], Iterable[Family]] = tuple

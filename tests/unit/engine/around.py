@@ -21,6 +21,7 @@ class StandInGateway:
         self.active = route
         self.epoch = 0
         self.incomplete = False
+        self.misses = 0
         self.in_flight_writes = 0
         self.stats = Stats()
         self.drains = True

@@ -267,6 +267,39 @@ async def test_a_refused_cutover_is_written_down_with_its_gates(tmp_path, around
         assert [gate["name"] for gate in entry.evidence["gates"]] == ["passive side"]
 
 
+async def test_what_passed_without_a_record_closes_the_gate_until_a_whole_sweep_has_healed_it(tmp_path, around):
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+
+        def pass_without_a_record(name):
+            around.source.put("network", id=name, name=name)
+            migration.gateway.incomplete = True
+            migration.gateway.misses += 1
+
+        pass_without_a_record("missed")
+        with pytest.raises(GateClosed, match="a full sweep has to heal it"):
+            await migration.cutover("ann")
+        pages, asked = around.source.pages, []
+
+        async def and_one_more_comes(of, page_size):
+            if asked[-1:] == ["network"]:  # which was compared, so this sweep does not see it
+                pass_without_a_record("missed by the sweep")
+            asked.append(of.name)
+            async for page in pages(of, page_size):
+                yield page
+
+        around.source.pages = and_one_more_comes
+        await migration.upkeep.sweep()
+        assert Key("network", "missed") in around.target.objects
+        assert Key("network", "missed by the sweep") in around.source.objects
+        around.source.pages = pages
+        with pytest.raises(GateClosed, match="a full sweep has to heal it"):
+            await migration.cutover("ann")
+        await migration.upkeep.sweep()
+        assert around.target.objects == around.source.objects
+        assert (await migration.cutover("ann")).succeeded
+
+
 async def test_a_dry_run_measures_each_step_and_does_none_of_them(tmp_path, around):
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
