@@ -28,7 +28,7 @@ from alcor_migrate.errors import ControlError
 from lab.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from lab.cloud import Lab
@@ -100,11 +100,18 @@ class Journey:
     """One migration in a lab, from `start` to `stop`; the lab must run, with its gateway's address reserved.
 
     `interval`: seconds between two looks at the status. `max_hold` and `sweep_interval` go into the
-    configuration, in seconds. With a lab that is kept, `stop` lets both processes run on.
+    configuration, in seconds. `keys` are more of its keys, by section. With a lab that is kept, `stop` lets both
+    processes run on.
     """
 
     def __init__(
-        self, lab: Lab, *, interval: float = 0.25, max_hold: float = 3.0, sweep_interval: float = 20.0
+        self,
+        lab: Lab,
+        *,
+        interval: float = 0.25,
+        max_hold: float = 3.0,
+        sweep_interval: float = 20.0,
+        keys: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         if lab.gateway_url == lab.neutron_url:
             msg = "the lab's catalogue names Neutron itself, so users would pass the gateway by"
@@ -119,6 +126,7 @@ class Journey:
         self._interval = interval
         self._max_hold = max_hold
         self._sweep_interval = sweep_interval
+        self._keys = keys or {}
         self._controller: Service | None = None
         self._run: Service | None = None
         self._enough = threading.Event()
@@ -186,13 +194,15 @@ class Journey:
 
     def write_configuration(self) -> None:
         """Write what `alcor-migrate -c` reads, bound to this lab."""
-        document = {
+        document: dict[str, Any] = {
             "source": {"cloud": CLOUD, "url": self.lab.neutron_url},
             "target": {"url": self.lab.alcor_url},
             "gateway": {"listen": urlsplit(self.lab.gateway_url).netloc, "max_hold": self._max_hold},
             "engine": {"sweep_interval": self._sweep_interval},
             "state_dir": self.state_dir.name,
         }
+        for section, more in self._keys.items():
+            document[section] |= more
         self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
     def environment(self) -> dict[str, str]:
