@@ -24,7 +24,7 @@ from alcor_migrate.cli.commands import app
 from alcor_model import load_order, resource
 from alcor_model.catalogue.left_out import LEFT_OUT
 from alcor_model.fields import Kind, Target
-from alcor_model.gaps.upstream import NARROWED, WITHOUT_EFFECT
+from alcor_model.gaps.upstream import WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,8 +196,6 @@ def _upstream(of: Resource, field: Field) -> str:
         return ""
     if not of.fits(field, Target.UPSTREAM):
         return "gap: " + (field.upstream_loses or ("no such field" if of.upstream else "no such resource"))
-    if part := NARROWED.get((of.name, field.neutron)):
-        return "gap: of it, only " + ", ".join(f"`{name}`" for name in sorted(part))
     return "kept, without effect" if field.neutron in WITHOUT_EFFECT.get(of.name, {}) else "kept"
 
 

@@ -74,14 +74,6 @@ FIELD_LOST = _upstream(
     "unset them",
     source="attribute tables of its web module",
 )
-NARROWED = _upstream(
-    "field-narrowed",
-    _ANSWER,
-    "fields of which upstream Alcor keeps a part",
-    "the objects move with what is left of these fields",
-    "set them to what upstream knows",
-    source="attribute tables of its web module",
-)
 WITHOUT_EFFECT = _upstream(
     "without-effect",
     _ANSWER,
@@ -93,16 +85,17 @@ WITHOUT_EFFECT = _upstream(
 NETWORK_TYPE = _upstream(
     "network-type",
     _STAYS,
-    "networks of a type that upstream Alcor refuses",
+    "networks of a type that upstream Alcor refuses, or of several segments",
     "the network and everything in it stays behind",
     "move their ports to a network of type vxlan, vlan, gre or flat",
     source="NetworkTypeEnum",
 )
 FLAT_WITHOUT_ID = _upstream(
     "flat-without-id",
-    _ANSWER,
+    _STAYS,
     "flat networks, for which upstream Alcor demands a segmentation id",
-    "they move with the segmentation id 0, which means nothing",
+    "upstream stores them and then fails, so they are taken away again; what is in them stays behind",
+    "use a network of type vlan",
     source="D12",
 )
 VNI = _upstream(
@@ -132,9 +125,10 @@ PREFIX = _upstream(
 )
 NO_GATEWAY = _upstream(
     "no-gateway",
-    _ANSWER,
+    _STAYS,
     "subnets without a gateway",
-    "they get one, at the first address, and hosts get a route to it",
+    "they stay behind with their ports: upstream would give them one, and hosts a route to it",
+    "give them a gateway",
     source="SubnetController: a gateway always exists",
 )
 GATEWAY_OUTSIDE = _upstream(
@@ -147,9 +141,9 @@ GATEWAY_OUTSIDE = _upstream(
 )
 NAMELESS_SUBNET = _upstream(
     "nameless-subnet",
-    _STAYS,
+    _MOVES,
     "subnets without a name",
-    "no port in them could be bound",
+    "they are called by their ids there, because no port in a nameless one could be bound",
     "give them a name",
     source="D54",
 )
@@ -160,14 +154,6 @@ NO_ADDRESS = _upstream(
     "upstream would give them one",
     "give them an address, or delete them",
     source="D19",
-)
-DEVICE_MISSING = _upstream(
-    "bound-without-device",
-    _STAYS,
-    "bound ports without a device or its owner",
-    "upstream refuses them",
-    "set device_id and device_owner, or unbind them",
-    source="D55",
 )
 VNIC_TYPE = _upstream(
     "vnic-type",
@@ -232,9 +218,9 @@ SUBNET_TWICE = _upstream(
 )
 INTERFACE_ADDRESS = _upstream(
     "interface-address",
-    _ANSWER,
+    _STAYS,
     "router interfaces at another address than the subnet's gateway",
-    "upstream's router has the gateway's address, and not this one",
+    "upstream attaches only the gateway's address: the router has no interface in this subnet",
     "use the subnet's gateway address for the router",
     source="route_manager: interface = the subnet's gateway port",
 )
@@ -250,7 +236,9 @@ DEFAULT_GROUP = _upstream(
     "default-group",
     _ANSWER,
     "security groups named `default`",
-    "upstream makes its own, under another id: ports and rules are turned to that one",
+    "they keep their ids under the name `neutron-default`; upstream gives each project a `default` of its own, with "
+    "other rules, and new ports get that one",
+    "name the security groups of new ports",
     source="D18",
 )
 RULE_OPENS = _upstream(
@@ -266,7 +254,7 @@ RULE_PROTOCOL = _upstream(
     _STAYS,
     "rules for protocols other than tcp, udp and icmp",
     "upstream would store them, and then every bound port of their group fails",
-    "delete them, or open the protocol by a rule without one",
+    "delete them, or open the protocol by a rule without one; write tcp for 6, udp for 17, icmp for 1",
     source="D53",
 )
 RULE_PORTS = _upstream(

@@ -23,13 +23,21 @@ NETWORK_TYPES = frozenset({"vxlan", "vlan", "gre", "flat"})
 ALLOCATED_TYPES = frozenset({"vxlan", "vlan", "gre"})
 PREFIXES = range(16, 29)
 VNIC_TYPES = frozenset({"normal", "macvtap", "direct", "baremetal"})
-PROTOCOLS = {"tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp", "icmp": "icmp", "1": "icmp"}
-"""What upstream can say, by every way in which Neutron spells it."""
+PROTOCOLS = frozenset({"tcp", "udp", "icmp"})
+"""By these names; a number is taken and breaks the ports of the group."""
 DEVICE_NAME = 11
 """Characters of a port's id in its device's name."""
 DHCP_PORT = "network:dhcp"
-INTERFACE = frozenset(
-    {"network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface"}
+INTERFACE = frozenset({"network:router_interface", "network:router_interface_distributed"})
+MADE_FOR_ROUTERS = frozenset(
+    {
+        "network:router_gateway",
+        "network:router_ha_interface",
+        "network:router_centralized_snat",
+        "network:ha_router_replicated_interface",
+        "network:floatingip",
+        "network:floatingip_agent_gateway",
+    }
 )
 WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = {
     "network": {
@@ -38,7 +46,6 @@ WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = {
         "vlan_transparent": False,
         "is_default": False,
         "port_security_enabled": True,
-        "segments": [],
         "dns_domain": "",
         "availability_zone_hints": [],
     },
@@ -68,12 +75,6 @@ WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Fields that upstream stores without acting on them, and the value that means nothing."""
-NARROWED: Mapping[tuple[str, str], frozenset[str]] = {
-    ("port", "binding:profile"): frozenset({"local_link_information"}),
-    ("port", "binding:vif_details"): frozenset({"ovs_hybrid_plug", "port_filter"}),
-    ("port", "resource_request"): frozenset({"required", "resources"}),
-}
-"""Fields of which upstream keeps these parts."""
 
 
 class Checks:
@@ -129,7 +130,7 @@ class Checks:
         if owner in INTERFACE:
             yield from self._interface(port, addresses)
             return
-        if owner.startswith("network:router_") or owner in {"network:floatingip", "network:floatingip_agent_gateway"}:
+        if owner in MADE_FOR_ROUTERS:
             yield rules.ROUTER_PORT, owner
             return
         if owner == DHCP_PORT:
@@ -141,9 +142,6 @@ class Checks:
         kind = port.get("binding:vnic_type") or "normal"
         if kind not in VNIC_TYPES:
             yield rules.VNIC_TYPE, kind
-        lost = sorted((port.get("binding:profile") or {}).keys() - NARROWED["port", "binding:profile"])
-        if lost:
-            yield rules.NARROWED, "binding:profile: " + ", ".join(lost)
         yield from self._once(port)
 
     def _once(self, port: Json) -> Found:
@@ -153,8 +151,6 @@ class Checks:
         self._macs.add(mac)
         if not (host := port.get("binding:host_id")):
             return
-        if not (port.get("device_id") and port.get("device_owner")):
-            yield rules.DEVICE_MISSING, host
         device = (host, port["id"][:DEVICE_NAME])
         if device in self._devices:
             yield rules.SAME_DEVICE_NAME, device[1]
@@ -179,10 +175,8 @@ def _says(value: Any, nothing: Any) -> bool:
 
 def _network(network: Json) -> Found:
     kind = network.get("provider:network_type")
-    if kind is None:
-        return  # not shown to whoever reads, or an external one without a provider
     if kind not in NETWORK_TYPES:
-        yield rules.NETWORK_TYPE, kind
+        yield rules.NETWORK_TYPE, kind or ("several segments" if network.get("segments") else "not known")
     elif kind in ALLOCATED_TYPES:
         yield rules.VNI, f"{kind} {network.get('provider:segmentation_id')}"
     elif network.get("provider:segmentation_id") is None:
@@ -208,12 +202,12 @@ def _group(group: Json) -> Found:
 def _rule(rule: Json) -> Found:
     if rule.get("remote_address_group_id"):
         yield rules.RULE_OPENS, "remote_address_group_id"
-    if rule.get("protocol") is None:
+    if not rule.get("protocol"):
         return
-    protocol = PROTOCOLS.get(rule["protocol"])
+    protocol = rule["protocol"]
     first, last = rule.get("port_range_min"), rule.get("port_range_max")
-    if protocol is None:
-        yield rules.RULE_PROTOCOL, rule["protocol"]
+    if protocol not in PROTOCOLS:
+        yield rules.RULE_PROTOCOL, protocol
     elif (first is None) != (last is None) or (protocol != "icmp" and first == 0):
         yield rules.RULE_PORTS, f"{protocol} {first}-{last}"
 
