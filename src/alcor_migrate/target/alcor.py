@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.side import Change, Fingerprint, Key, Rejection
+from alcor_migrate.target.nodes import node
 from alcor_model import RESOURCES, Resource, delete_order, load_order, to_alcor, to_neutron
 from alcor_model.errors import MalformedObject
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _VALUES_PER_READ = 100
 _OBJECTS_PER_BATCH = 1000
 _BAD = 400
+_NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 
@@ -93,6 +95,7 @@ class AlcorSide:
                 there.setdefault(change.of.name, []).append(to_alcor(change.of, change.new))
             except MalformedObject as error:
                 rejected.append(Rejection(change.key, error.message))
+        await self._register(changes)
         for of in delete_order():
             ids = gone.get(of.name, [])
             for start in range(0, len(ids), _OBJECTS_PER_BATCH):
@@ -102,6 +105,20 @@ class AlcorSide:
             for start in range(0, len(objects), _OBJECTS_PER_BATCH):
                 rejected += await self._create(of, objects[start : start + _OBJECTS_PER_BATCH])
         return rejected
+
+    async def _register(self, changes: Sequence[Change]) -> None:
+        """Keep the nodes level with the agents that tell of them."""
+        agents = [c for c in changes if c.of.name == "agent"]
+        there = [found for c in agents if c.new is not None and (found := node(c.new))]
+        if there:
+            status, answer = await self._client.request("POST", "/nodes/bulk", {"host_infos": there})
+            if status >= _BAD:
+                raise CloudRefused("Alcor (POST /nodes/bulk)", status, str(answer))
+        for change in agents:
+            if change.new is None and node(change.old or {}):
+                status, answer = await self._client.request("DELETE", f"/nodes/{change.id}")
+                if status >= _BAD and status != _NOT_FOUND:
+                    raise CloudRefused(f"Alcor (DELETE /nodes/{change.id})", status, str(answer))
 
     async def counts(self) -> dict[str, int]:
         """How many objects of each resource the target holds, by the resource's name."""

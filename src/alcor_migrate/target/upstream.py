@@ -18,6 +18,7 @@ import structlog
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.side import Change, Key, Rejection
 from alcor_migrate.target import upstream_form as form
+from alcor_migrate.target.nodes import node
 from alcor_model import Resource, delete_order, digest, load_order, resource
 from alcor_model.errors import MalformedObject
 
@@ -357,7 +358,7 @@ class UpstreamSide:
         of, old = change.of, change.old or {}
         project = str(old.get("project_id") or "")
         if of.name == "agent":
-            if form.node(old):
+            if node(old):
                 await self._without_node(change.id)
             return
         if not of.upstream or old.get("device_owner") in form.LEFT_OUT:
@@ -385,7 +386,7 @@ class UpstreamSide:
             log.warning("left_behind", object=f"{of.name} {object_id}")
 
     async def _node(self, agent: Json) -> None:
-        found = form.node(agent)
+        found = node(agent)
         if found:
             await self._send("POST", "/nodes", {"host_info": found})
 

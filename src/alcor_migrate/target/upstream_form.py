@@ -153,24 +153,3 @@ def batches(ports: Iterable[Json], most: int) -> list[list[Json]]:
     for port in ports:
         alike[port["project_id"], port.get("binding:host_id") or "", bool(port.get("security_groups"))].append(port)
     return [group[i : i + most] for group in alike.values() for i in range(0, len(group), most)]
-
-
-def node(agent: Json) -> Json | None:
-    """The node of an L2 agent's host; None for other agents.
-
-    Neutron does not know the host's MAC, and upstream fails at nodes without one: it is made of the tunnel's address.
-    """
-    address = (agent.get("configurations") or {}).get("tunneling_ip")
-    if agent.get("agent_type") != "Open vSwitch agent" or not address:
-        return None
-    packed = ipaddress.ip_address(address).packed[-4:]
-    return {
-        "node_id": agent["id"],
-        "node_name": agent["host"],
-        "local_ip": address,
-        "mac_address": "02:00:" + ":".join(f"{byte:02x}" for byte in packed),
-        "veth": "",
-        "server_port": 50001,
-        "host_dvr_mac": "fe:16:11:00:00:00",
-        "data-path-ip": address,
-    }

@@ -33,11 +33,13 @@ from alcor_model.catalogue import (
     SECURITY_GROUP_RULE,
     Resource,
 )
-from alcor_model.errors import AlcorError, MalformedObject
+from alcor_model.errors import MalformedObject
 from alcor_model.mapping import check
 from alcor_sdn.controller.identity import Caller, IdentityUnavailable, InvalidToken
 from alcor_sdn.controller.neutron import attributes
 from alcor_sdn.controller.neutron.errors import ApiError
+from alcor_sdn.controller.nodes import NodeApi
+from alcor_sdn.controller.refusals import Refused
 from alcor_sdn.controller.services.session import Session
 from alcor_sdn.controller.services.table import SERVICES
 from alcor_sdn.controller.store import TABLES
@@ -68,14 +70,6 @@ _MEMBER = "/project/{project}/{collection}/{id:.+}"
 """Where Neutron's answers have no id, ours is joined with `/` from the fields that name the object."""
 
 
-class Refused(AlcorError):
-    """A native request that is answered with an error."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class NativeApi:
     """The native API's handlers."""
 
@@ -87,6 +81,7 @@ class NativeApi:
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         app.router.add_get("/alcor/v1/status", self.status)
+        NodeApi(self._store).add_to(app, self._guarded)
         app.router.add_post("/project/{project}/{collection}/bulk", self._guarded(self.bulk_create))
         app.router.add_delete("/project/{project}/{collection}/bulk", self._guarded(self.bulk_delete))
         app.router.add_get("/project/{project}/{collection}", self._guarded(self.list))
@@ -223,11 +218,11 @@ class NativeApi:
             return _json({of.alcor_member: None})
         raise Refused(status, f"{of.alcor_member} {object_id} is not there")
 
-    def _guarded(self, handler: Callable[..., Any]) -> Callable[[web.Request], Any]:
+    def _guarded(self, handler: Callable[..., Any], of: Resource | None = None) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
             try:
                 await self._admin(request)
-                answer: web.Response = await handler(request, _resource(request))
+                answer: web.Response = await handler(request, of or _resource(request))
             except Refused as refused:
                 return _error(request, refused.status, str(refused))
             except ApiError as refused:

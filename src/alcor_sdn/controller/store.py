@@ -23,8 +23,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import make_url
 
-from alcor_model.catalogue import EXTENSION, NETWORK, RESOURCES, Resource
-from alcor_model.fields import Kind
+from alcor_model.catalogue import EXTENSION, NETWORK, RESOURCES, Resource, bundled_only
+from alcor_model.fields import Kind, same
 from alcor_sdn.errors import StoreError
 
 if TYPE_CHECKING:
@@ -98,7 +98,12 @@ def _keys(of: Resource) -> dict[str, Callable[[Json], Any]]:
 
 _EVERYWHERE = {"id", "project_id"}
 
-KEYS = {of.name: _SERVED.get(of.name) or _keys(of) for of in RESOURCES}
+NODE = bundled_only("node", "nodes", "nodes", (same("id", (str,)),), alias="")
+"""A host with an agent. Neutron has no such resource; its agents tell of them."""
+
+KEYS = {of.name: _SERVED.get(of.name) or _keys(of) for of in RESOURCES} | {
+    NODE.name: {name: _field(name) for name in ("node_name", "local_ip", "mac_address", "ncm_id")}
+}
 """Per resource, the columns that can be looked up beside `id` and `project_id`, and their sources."""
 
 
@@ -114,7 +119,7 @@ def _table(of: Resource) -> sa.Table:
     return table  # noqa: RET504 (reads as a declaration)
 
 
-TABLES = {of.name: _table(of) for of in RESOURCES}
+TABLES = {of.name: _table(of) for of in (*RESOURCES, NODE)}
 
 ADDRESSES = sa.Table(
     "addresses",

@@ -22,6 +22,8 @@ def sample(of, number, **fields):
 
 
 def _value(field, types, text, number):
+    if field.neutron == "ip_version":
+        return 4
     match field.shape:
         case Shape.ADDRESS:
             return f"192.0.2.{number % 250}"

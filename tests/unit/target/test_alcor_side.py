@@ -55,6 +55,23 @@ async def test_objects_are_found_by_whatever_replay_asks_for(alcor):
             assert found.keys() == {c.id for c in wanted}
 
 
+async def test_agents_tell_which_nodes_there_are(alcor):
+    of = BY_NAME["agent"]
+    switch = {
+        "agent_type": "Open vSwitch agent",
+        "host": "compute-1",
+        "configurations": {"tunneling_ip": "10.255.0.11"},
+    }
+    agents = [sample(of, 0, **switch), sample(of, 1, agent_type="DHCP agent", configurations={})]
+    await alcor.apply([Change(of, a["id"], None, a) for a in agents])
+    (known,) = (await alcor._client.get("/nodes"))["nodeInfos"]
+    assert (known["node_id"], known["node_name"], known["local_ip"]) == (agents[0]["id"], "compute-1", "10.255.0.11")
+    gone = [Change(of, a["id"], a, None) for a in agents]
+    for _ in range(2):
+        assert await alcor.apply(gone) == []
+    assert (await alcor._client.get("/nodes"))["nodeInfos"] == []
+
+
 async def test_objects_are_created_whatever_the_order_in_which_they_are_given(alcor):
     changes = [c for name in ("floatingip", "port", "subnet", "network") for c in made(BY_NAME[name], range(2))]
     assert await alcor.apply(changes) == []

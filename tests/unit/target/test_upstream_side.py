@@ -5,8 +5,9 @@ from java_alcor import JavaAlcor
 
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.side import Change
+from alcor_migrate.target.nodes import node
 from alcor_migrate.target.upstream import UpstreamSide
-from alcor_migrate.target.upstream_form import batches, narrowed, node
+from alcor_migrate.target.upstream_form import batches, narrowed
 from alcor_model import resource
 
 P = {"project_id": "p"}
