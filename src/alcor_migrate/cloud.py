@@ -17,6 +17,7 @@ from openstack import exceptions as sdk_errors
 from alcor_migrate.errors import CloudNotFound, CloudRefused, CloudUnreachable
 from alcor_migrate.gateway import Caller
 
+_FORBIDDEN = 403
 _CALLERS = 10_000
 """How many callers are remembered; a cloud has far fewer live tokens than this."""
 
@@ -113,7 +114,9 @@ class Cloud:
                 endpoint_override=self._identity_root(),
             )
             if answer.status_code >= 400:  # noqa: PLR2004  # HTTP's own boundary
-                raise CloudRefused(f"Keystone ({method} {path.partition('?')[0]})", answer.status_code, answer.text)
+                asked = f"Keystone ({method} {path.partition('?')[0]})"
+                way_out = _CREDENTIALS if answer.status_code == _FORBIDDEN else ""
+                raise CloudRefused(asked, answer.status_code, answer.text, way_out)
             return dict(answer.json()) if answer.content else {}
 
         result: dict[str, Any] = await self._ask(call, "Keystone")

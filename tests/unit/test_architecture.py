@@ -29,6 +29,7 @@ MUST_NOT = {
     "alcor_migrate.source": ("alcor_migrate.engine", "alcor_migrate.gateway", "alcor_migrate.cli"),
     "alcor_migrate.target": ("alcor_migrate.engine", "alcor_migrate.gateway", "alcor_migrate.cli"),
     "alcor_migrate.engine": ("alcor_migrate.cli", "rich", "typer"),
+    "alcor_migrate.assess": ("alcor_migrate.engine", "alcor_migrate.cli", "typer"),
 }
 # Decisions are pure: these modules touch no network, no disk and no event loop.
 PURE = (
@@ -36,6 +37,10 @@ PURE = (
     "alcor_migrate/engine/changes.py",
     "alcor_migrate/engine/gates.py",
     "alcor_migrate/gateway/routes.py",
+    *(
+        f"alcor_migrate/assess/{name}.py"
+        for name in ("census", "decide", "document", "extensions", "groups", "hosts", "model", "rules", "words")
+    ),
 )
 RIM = {"aiohttp", "asyncio", "requests", "socket", "sqlalchemy", "subprocess", "keystoneauth1", "openstack"}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alcor_migrate.assess.document import Gap, Rule
 
 VERSION = 1
-_WIDTH = 110
+_WIDTH, _ID = 110, 36
 
 Word = Literal["accept", "accept-all", "resolve", "open"]
 GIVEN = tuple(w for w in get_args(Word) if w != "open")
@@ -204,7 +204,7 @@ def _listed(editor: Any, gap: Gap, ids: Sequence[str]) -> Any:
     """The ids, each with the object's name as a comment."""
     listed = editor.seq(ids)
     subjects = {s.id: s for s in gap.objects}
-    column = len("      - ") + max(map(len, ids)) + 2
+    column = len("      - ") + min(max(map(len, ids)), _ID) + 2
     for index, found in enumerate(ids):
         if words := _one_line(subjects[found].name or subjects[found].detail):
             listed.yaml_add_eol_comment(words, index, column)
