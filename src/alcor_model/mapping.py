@@ -90,6 +90,8 @@ Move = tuple[str, str, "Callable[[Any], Any] | None"]
 class _Forward(msgspec.Struct, frozen=True):
     """How objects of one resource with the same names and types of values become Alcor's."""
 
+    names: tuple[str, ...]
+    types: tuple[type, ...]
     taken_out: tuple[str, ...]
     """What does not stay under its name: derived, for the extension, or moved."""
     extra: tuple[str, ...]
@@ -110,16 +112,23 @@ class _Backward(msgspec.Struct, frozen=True):
     moves: tuple[Move, ...]
 
 
+_latest: dict[Resource, _Forward] = {}
+"""The plan of each resource's latest object: the next one is mostly like it, and comparing is faster than looking up."""
+
+
 def _checked(of: Resource, neutron: Any) -> _Forward:
     """The plan for an object, which is what Neutron's API promises. Raises MalformedObject."""
     if type(neutron) is not dict:
         raise MalformedObject(of.name, "", "(object)", f"is {_type(neutron)}, not an object")
     if neutron.get("id") == "":
         raise MalformedObject(of.name, "", "id", "is not an id")
-    plan = _forward(of, tuple(neutron), tuple(map(type, neutron.values())))
-    if isinstance(plan, tuple):
-        name, problem = plan
-        raise MalformedObject(of.name, _id(neutron), name, problem)
+    names, types = tuple(neutron), tuple(map(type, neutron.values()))
+    plan = _latest.get(of)
+    if plan is None or plan.types != types or plan.names != names:
+        found = _forward(of, names, types)
+        if isinstance(found, tuple):
+            raise MalformedObject(of.name, _id(neutron), *found)
+        plan = _latest[of] = found
     _check_values(of, neutron, plan)
     return plan
 
@@ -155,6 +164,8 @@ def _forward(of: Resource, names: tuple[Any, ...], types: tuple[type, ...]) -> _
     extra = tuple(n for n in names if n not in declared or declared[n].kind is Kind.EXTENSION)
     moves = tuple((f.neutron, f.alcor, f.forward) for f in present if f.alcor and (f.forward or f.alcor != f.neutron))
     return _Forward(
+        names=names,
+        types=types,
         taken_out=tuple(derived.union(extra, (before for before, _, _ in moves))),
         extra=extra,
         moves=moves,
