@@ -58,6 +58,7 @@ class Machinery:
         self.started_at = time.time()
         self._surroundings = surroundings
         self._saved_at = 0.0
+        self._unsettled = 1  # until it was asked
 
     async def open(self) -> None:
         """Check both sides of a new migration, then open the gateway. Raises MigrationError, leaving nothing.
@@ -174,13 +175,19 @@ class Machinery:
             lag=self.replay.lag,
             trouble=self.replay.trouble,
             poison=len(self.replay.poison),
-            unknown=len(await self.journal.unsettled()),
+            unknown=await self._unknown_writes(),
             verification=self.upkeep.verification,
             journal_stalled=self.journal.stalled,
             journal_incomplete=self.upkeep.incomplete,
             passive_answers=answers,
             ids_can_be_kept=to == "target" or self.store.recall("ids", bool, otherwise=False),
         )
+
+    async def _unknown_writes(self) -> int:
+        # Only what was begun before this start is asked for, so where nothing is left nothing will be.
+        if self._unsettled:
+            self._unsettled = len(await self.journal.unsettled())
+        return self._unsettled
 
     # -- transitions, and the hooks that belong to them ----------------------------------------------------------
 

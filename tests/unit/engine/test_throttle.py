@@ -128,3 +128,12 @@ async def test_a_throttle_does_not_keep_a_cutover_or_the_way_back_waiting(tmp_pa
         await until(lambda: migration.store.state is State.REVERSED)
         migration.steering.brake("no-throttle", "ann")  # what is compared afterwards may wait
         assert (await reversing).succeeded
+
+
+async def test_what_waits_here_ends_when_the_migration_does(tmp_path):
+    async with migrating(tmp_path, MemorySurroundings(), sweep_interval=0.01) as migration:
+        await until(lambda: migration.store.state is State.READY)
+        migration.steering.brake("throttle", "ann")
+        await until(lambda: migration.throttle.holds_back)
+        await migration.cancel("ann")
+        assert not migration.throttle.holds_back
