@@ -108,6 +108,8 @@ class Reading:
             if question.target_url and question.target is Target.BUNDLED
             else None
         )
+        self._at = 0.0
+        self._census = Census({})
         self._hosts = hosts.HostCensus()
         self._examiner = Examiner(question.target)
         self._groups = Groups()
@@ -138,9 +140,6 @@ class Reading:
             if of.listed and (not of.alias or of.alias in aliases):
                 await self._read(of)
         self._seconds = time.monotonic() - started
-        if "agent" in aliases and "agent" not in self._census.objects:
-            for found in (await self._client.get("/v2.0/agents"))["agents"]:
-                self._hosts.agent(found)
         for alias in sorted(aliases):
             await self._read_unmapped(alias)
         for suspect in self._census.dangling():
@@ -199,7 +198,7 @@ class Reading:
                 elif error.status != _NOT_FOUND:
                     raise
                 continue
-            found = [o for o in _objects(answer) if not extensions.is_of_neutron(collection, o)]
+            found = _objects(answer)
             self._counted[alias] = self._counted.get(alias, 0) + len(found)
             for each in found:
                 project = self._census.project(str(each.get("project_id") or ""))
@@ -225,11 +224,7 @@ class Reading:
         given = file.answers if file else []
         all_hosts = self._hosts.hosts()
         id_extension = _id_extension(self._extensions)
-        findings = [
-            *self._findings,
-            *census.findings,
-            *hosts.findings(all_hosts),
-        ]
+        findings = [*self._findings, *census.findings, *hosts.findings(all_hosts)]
         findings += _about_extensions(self._extensions, id_extension)
         found = decide.gaps(rules(question.target), findings, given)
         return Assessment(

@@ -82,10 +82,6 @@ CARRIED = frozenset(
 )
 """Extensions without objects of their own: their attributes travel with the objects that have them."""
 
-OF_NEUTRON = {"network_segment_ranges": "default", "default-security-group-rules": "", "availability_zones": ""}
-"""Collections that Neutron fills by itself, and the flag that marks what it filled in; "" means all of it."""
-
-
 _DECLARED = frozenset(of.collection for of in RESOURCES)
 _ALIASES = frozenset(of.alias for of in RESOURCES)
 
@@ -102,9 +98,3 @@ def state(alias: str, objects: int) -> str:
     if alias in BRINGS or alias in _ALIASES:
         return "mapped"
     return "carried" if alias in CARRIED else "unknown"
-
-
-def is_of_neutron(collection: str, found: dict[str, object]) -> bool:
-    """Whether Neutron made an object by itself, of its configuration."""
-    flag = OF_NEUTRON.get(collection)
-    return flag is not None and (not flag or found.get(flag) is True)

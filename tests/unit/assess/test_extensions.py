@@ -20,9 +20,3 @@ def test_what_nobody_maps_is_told_by_its_use():
     assert extensions.state("fwaas_v2", 0) == "not in use"
     assert extensions.state("binding", 0) == "carried"
     assert extensions.state("somebodys-own", 0) == "unknown"
-
-
-def test_what_neutron_made_by_itself_is_nobodys():
-    assert extensions.is_of_neutron("network_segment_ranges", {"default": True})
-    assert not extensions.is_of_neutron("network_segment_ranges", {"default": False})
-    assert not extensions.is_of_neutron("trunks", {"default": True})
