@@ -80,7 +80,8 @@ CARRIED = frozenset(
     vpn-no-sha1-3des alcor-ids
     """.split()  # noqa: SIM905  # one word after the other reads better than one a line
 )
-"""Extensions without objects of their own: their attributes travel with the objects that have them."""
+"""Extensions without objects of their own: their attributes travel with the objects that have them. What a scheduler
+binds to Neutron's agents ends with those agents."""
 
 _DECLARED = frozenset(of.collection for of in RESOURCES)
 _ALIASES = frozenset(of.alias for of in RESOURCES)
