@@ -77,7 +77,7 @@ async def test_every_object_is_the_one_that_the_api_answers(url, opened):
 
 async def test_a_user_who_may_only_select_is_enough_and_nobody_can_write(url, opened):
     parts = make_url(url)
-    admin = sa.create_engine(parts.set(username="root", password=None))
+    admin = sa.create_engine(sa.URL.create("mysql+pymysql", "root", host=parts.host, port=parts.port))
     reader = parts.set(username="reader", password="read'only")
     with admin.begin() as connection:
         connection.exec_driver_sql("CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'read''only'")
