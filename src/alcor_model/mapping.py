@@ -113,7 +113,7 @@ class _Backward(msgspec.Struct, frozen=True):
 
 
 _latest: dict[Resource, _Forward] = {}
-"""The plan of each resource's latest object: the next one is mostly like it, and comparing is faster than looking up."""
+"""The plan of each resource's latest object: the next is mostly like it, and comparing is faster than looking up."""
 
 
 def _checked(of: Resource, neutron: Any) -> _Forward:
