@@ -22,7 +22,7 @@ from alcor_migrate.source.database.rules import AskApiError
 from alcor_migrate.source.database.statements import Statements, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from alcor_migrate.source.database.rules import Facts, Row, Rule
     from alcor_model.fields import Json
@@ -254,6 +254,7 @@ class Snapshot:
         count, text = self._connection.execute(statements.as_json(query)).one()
         if not count:
             return []
+        rows: Sequence[Sequence[Any]]
         try:
             rows = _decode(f"[{text}]")
         except msgspec.DecodeError:

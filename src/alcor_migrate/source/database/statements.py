@@ -22,7 +22,8 @@ _ABOVE = "zzzz"
 """Sorts, behind the same beginning, above everything that ids are made of, whatever the collation."""
 
 _MYSQL = {"mysql", "mariadb"}
-_SEPARATOR, _NOTHING = sa.literal_column("0x1f"), sa.literal_column("0x00")
+_SEPARATOR: sa.ColumnElement[Any] = sa.literal_column("0x1f")
+_NOTHING: sa.ColumnElement[Any] = sa.literal_column("0x00")
 _FREE = 255
 """Columns of this length hold what users write. Their lengths are hashed too: they may contain the separator."""
 
@@ -62,7 +63,7 @@ class Statements:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def ids(self, after: str, prefix: str, size: int) -> sa.Select[Any]:
+    def ids(self, after: str, prefix: str, size: int) -> sa.Select[int, Any]:
         """How many objects the next page has, and its last id; `prefix` begins all of them."""
         query = sa.select(self._main.c.id).where(self._main.c.id > after, *self._beginning(prefix))
         page = self._only(query, self._main, self._rule.where).order_by(self._main.c.id).limit(size).subquery()
