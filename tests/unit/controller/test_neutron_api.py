@@ -7,8 +7,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from conftest import KnownCallers
 
 from alcor_model.catalogue import RESOURCES
-from alcor_sdn.controller.services.table import SERVICES
 from alcor_sdn.controller.server import application
+from alcor_sdn.controller.services.table import SERVICES
 from alcor_sdn.controller.store import Store
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
