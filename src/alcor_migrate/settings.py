@@ -149,7 +149,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds after which a hook is ended and counts as failed."""
     rabbitmq: str = ""
     """RabbitMQ's management API, `http://user:password@host:15672/vhost`, where Neutron's agents have their queues;
-    `drain` looks there whether they are empty."""
+    `drain` looks there whether they are empty. Without a vhost all of them are looked at; `/` is written `%2F`."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

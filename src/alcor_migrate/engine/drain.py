@@ -6,6 +6,7 @@ that waits for its agent. What is looked at, and where each of these shows, is i
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import time
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 SETTLED_AFTER = 60.0
 """A bound port that is DOWN for longer than this rests: its instance is shut off, and no agent works on it."""
 
+STATISTICS_AGE = 6.0
+"""How old RabbitMQ's figures of a queue may be, in seconds, and some: they are collected every 5 s
+(`collect_statistics_interval`). They are asked for so long after everything else was seen, so that they are newer."""
+
+_QUEUES = "agents' queues"
 _TRANSITIONAL = {"BUILD", "PENDING_CREATE", "PENDING_UPDATE", "PENDING_DELETE", "ALLOCATING"}
 _UNBOUND = {"", "unbound", "binding_failed"}
 _WITH_STATUS = ("port", "router", "floatingip")
@@ -81,7 +87,11 @@ async def drained(parts: Machinery) -> Drained:
     checks = [_in_flight(parts), _replayed(parts)]
     checks += [await _statuses(parts, name, now) for name in _WITH_STATUS]
     checks.append(await _agents(parts))
-    checks.append(await _queues(parts.settings.engine.rabbitmq))
+    if url := parts.settings.engine.rabbitmq:
+        await asyncio.sleep(STATISTICS_AGE - (time.time() - now))
+        checks.append(await _queues(url))
+    else:
+        checks.append(Check(name=_QUEUES, passed=None, reason="engine.rabbitmq is not configured"))
     return Drained(at=now, checks=checks)
 
 
@@ -151,16 +161,13 @@ async def _agents(parts: Machinery) -> Check:
 
 async def _queues(url: str) -> Check:
     """Ask RabbitMQ's management API; `url` is its address with user and password."""
-    name = "agents' queues"
-    if not url:
-        return Check(name=name, passed=None, reason="engine.rabbitmq is not configured")
     try:
         listed = await _list_queues(url)
     except CloudError as error:
-        return Check(name=name, passed=None, reason=error.message)
+        return Check(name=_QUEUES, passed=None, reason=error.message)
     ours, busy = waiting(listed)
     return Check(
-        name=name,
+        name=_QUEUES,
         passed=not busy,
         reason=f"{sum(busy.values())} messages in {len(busy)} of {ours}" if busy else f"all {ours} are empty",
         shown=[f"{queue}: {messages}" for queue, messages in sorted(busy.items())[:_SHOWN]],
@@ -175,7 +182,7 @@ def waiting(listed: Iterable[Mapping[str, Any]]) -> tuple[int, dict[str, int]]:
 
 async def _list_queues(url: str) -> list[dict[str, Any]]:
     parts = urlsplit(url)
-    vhost = parts.path.strip("/")
+    vhost = unquote(parts.path.removeprefix("/"))
     root = f"{parts.scheme}://{parts.hostname}:{parts.port or _MANAGEMENT_PORT}"
     api = f"{root}/api/queues" + (f"/{quote(vhost, safe='')}" if vhost else "")
     login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"

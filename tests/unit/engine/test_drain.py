@@ -1,6 +1,7 @@
 """The proof that Neutron's pipeline is empty: what is on its way is found, and what was not seen is said."""
 
 import datetime as dt
+import time
 
 import pytest
 from aiohttp import web
@@ -64,6 +65,24 @@ def test_what_was_not_seen_is_said_and_does_not_pretend():
     assert busy.words == "not drained: agents: 1 of 2"
 
 
+@pytest.fixture(autouse=True)
+def young(monkeypatch):
+    monkeypatch.setattr("alcor_migrate.engine.drain.STATISTICS_AGE", 0.0)
+
+
+async def test_figures_of_queues_are_asked_for_when_they_are_newer_than_everything_else(
+    tmp_path, rabbitmq, monkeypatch
+):
+    _, asked, url = rabbitmq
+    async with migrating(tmp_path, MemorySurroundings(), rabbitmq=url) as migration:
+        await until(lambda: migration.store.state is State.READY)
+        await migration.cutover("ann")
+        monkeypatch.setattr("alcor_migrate.engine.drain.STATISTICS_AGE", 0.3)
+        found = await migration.drain("ann")
+        assert asked
+        assert time.time() - found.at >= 0.3
+
+
 @pytest.fixture
 async def rabbitmq():
     """The one answer of a management API that is asked for; `queues` can be changed."""
@@ -81,7 +100,7 @@ async def rabbitmq():
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
-    yield queues, asked, f"http://neutron:s%40cret@127.0.0.1:{port}/net"
+    yield queues, asked, f"http://neutron:s%40cret@127.0.0.1:{port}/net%2Fwork"
     await runner.cleanup()
 
 
@@ -97,7 +116,7 @@ async def test_everything_is_looked_at_and_written_down(tmp_path, rabbitmq):
         found = await migration.drain("ann")
         assert found.empty, found.words
         assert all(check.passed for check in found.checks)
-        assert asked[0][0].startswith("/api/queues/net?")
+        assert asked[0][0].startswith("/api/queues/net%2Fwork?")
         assert asked[0][1].startswith("Basic ")
         entry = migration.store.audit()[-1]
         assert (entry.act, entry.actor, entry.reason) == ("drain", "ann", "drained")
