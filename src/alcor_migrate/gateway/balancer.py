@@ -50,6 +50,7 @@ class Balancer:
         self._up = list(self._servers)
         """In the order of their turns."""
         self._watchers: list[asyncio.Task[None]] = []
+        self._closed = False
 
     @property
     def stats(self) -> dict[tuple[str, str], ServerStats]:
@@ -59,7 +60,7 @@ class Balancer:
     def acquire(self, sender: Sender, *, max_idle: float | None = None, tried: tuple[Upstream, ...] = ()) -> bool:
         """Finds the sender a connection (see `Upstream.acquire`); False when no server is left to be asked."""
         server = self._only if self._only is not None and not tried else self._pick(tried)
-        if server is None:
+        if server is None or self._closed:
             return False
         server.acquire(sender, max_idle=max_idle, tried=tried)
         return True
@@ -98,7 +99,7 @@ class Balancer:
             attempt.sender.answer_lost(Lost.REFUSED)
 
     def _failed(self, server: Upstream, why: Lost) -> None:
-        if self._only is not None:
+        if self._only is not None or self._closed:
             return
         if why is Lost.REFUSED:
             self._found(server, Condition.UNREACHABLE)
@@ -151,6 +152,7 @@ class Balancer:
 
     async def close(self) -> None:
         """Ends every connection; senders hear that theirs is lost."""
+        self._closed = True
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)

@@ -7,7 +7,6 @@ need be, recorded, sent once, recorded, answered).
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import random
 import time
@@ -460,36 +459,32 @@ class Recorded(Exchange):
     async def _run(self) -> None:
         gateway = self._gateway
         if not gateway.queueing or gateway.fenced:
-            await self._serve()
+            await self._serve(self._let_through())
             return
-        arrived = time.monotonic()
-        turn = await self._wait(arrived)
-        # again, because the next hold may begin before a released write gets its turn
-        while gateway.route is Route.HOLD and not gateway.fenced:
-            gateway.leave_room(turn)
-            turn = await self._wait(arrived)
-        self._started += time.monotonic() - arrived
+        let_through: asyncio.Future[Ticket | None] = gateway.loop.create_future()
+        # the ticket is taken in the turn itself: a hold that begins before this task goes on finds it in flight
+        turn = Turn(lambda: let_through.set_result(self._let_through()), self._size, self._request.fields.token)
+        gateway.enter_room(turn)
         try:
-            await self._serve()
+            ticket = await let_through
+            self._started += time.monotonic() - turn.arrived
+            await self._serve(ticket)
         finally:
             gateway.leave_room(turn)
 
-    async def _wait(self, arrived: float) -> Turn:
-        released: asyncio.Future[None] = self._gateway.loop.create_future()
-        turn = Turn(functools.partial(_set, released), self._size, self._request.fields.token, arrived)
-        self._gateway.enter_room(turn)
-        await released
-        return turn
+    def _let_through(self) -> Ticket | None:
+        return None if self._gateway.fenced else self._gateway.enter()
 
-    async def _serve(self) -> None:
+    async def _serve(self, ticket: Ticket | None) -> None:
         gateway = self._gateway
         if self._client.gone:
             # nothing was sent and nobody waits for it: not doing it is the truth the client will find
+            if ticket is not None:
+                gateway.leave(ticket)
             self._count()
             return
         refusal: tuple[int, str] | None = _FENCED
-        if not gateway.fenced:
-            ticket = gateway.enter()
+        if ticket is not None:
             try:
                 refusal = await self._write(ticket)
             finally:
@@ -681,11 +676,6 @@ class Recorded(Exchange):
 
     def upstream_drained(self) -> None:
         """Same."""
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:

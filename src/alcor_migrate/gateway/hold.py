@@ -70,10 +70,10 @@ class Room:
         self._names[token] = project
 
     def close(self) -> None:
-        """From now on everybody waits, also those of lanes whose turn has not come."""
+        """From now on everybody waits. Who has waited already is let go first, so that nobody is held twice."""
+        if self._lanes:
+            self.open_wide()
         self.closed = True
-        self._waiting += [turn for lane in self._lanes.values() for turn in lane if turn.waits]
-        self._lanes.clear()
 
     def enter(self, turn: Turn) -> bool:
         """Lets a write wait for its turn, which may be at once. False: it waits, and now the room is full."""
@@ -89,8 +89,11 @@ class Room:
     def open(self) -> None:
         """Lets all go on, lane by lane."""
         self.closed = False
-        waiting, self._waiting = self._waiting, []
-        for turn in sorted(waiting, key=_arrived):
+        waiting, self._waiting = sorted(self._waiting, key=_arrived), []
+        if waiting:
+            longest = (time.monotonic() - waiting[0].arrived) * 1e3
+            self._stats.longest_hold_ms = max(self._stats.longest_hold_ms, longest)
+        for turn in waiting:
             if not turn.over:
                 self._queue(turn)
         self._look()
@@ -128,8 +131,6 @@ class Room:
 
     def _go(self, turn: Turn) -> None:
         self._stop_waiting(turn)
-        waited = (time.monotonic() - turn.arrived) * 1e3
-        self._stats.longest_hold_ms = max(self._stats.longest_hold_ms, waited)
         turn.go()
 
     def _stop_waiting(self, turn: Turn) -> None:

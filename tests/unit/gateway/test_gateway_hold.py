@@ -169,18 +169,27 @@ async def test_a_hold_of_somebody_else_is_not_released(gateway):
     await gateway.release(Route.PASS, epoch=second)
 
 
-async def test_a_hold_that_follows_at_once_holds_what_was_released(gateway, client, journal):
+async def test_a_hold_that_follows_at_once_waits_for_what_was_released(gateway, client, source, journal):
+    gate = asyncio.Event()
+
+    async def slow(*_):
+        await gate.wait()
+        return answer(b"source")
+
+    source.script = slow
     await gateway.switch(Route.CAPTURE)
     await gateway.hold(5)
     asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
     await eventually(lambda: gateway.stats.held_now == 1)
     await gateway.release(Route.CAPTURE)
     second = await gateway.hold(5)
+    assert gateway.in_flight_writes == 1
+    assert not await gateway.drained(0.05)
+    gate.set()
     assert await gateway.drained(1)
-    await asyncio.sleep(0.02)
-    assert (gateway.in_flight_writes, (await journal.counts()).intents) == (0, 0)
+    assert [e.outcome.status for e in await journal.read(after=0)] == [200]
     await gateway.release(Route.TARGET, epoch=second)
-    assert (await asking)[2] == b"target"
+    assert (await asking)[2] == b"source"
 
 
 async def test_a_full_room_goes_on_to_the_old_side(make_gateway, connect):
