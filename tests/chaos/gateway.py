@@ -302,8 +302,8 @@ class Run:
             await journal.close()
 
 
-async def campaign(seeds, stores, say):
-    """Runs every seed; returns the runs. Folders of runs that were well are removed."""
+async def campaign(seeds, stores, told):
+    """Runs every seed; returns the runs, and tells of them after each. Folders of runs that were well are removed."""
     runs = []
     base = await asyncio.to_thread(_folder)
     ports = Ports()
@@ -323,7 +323,7 @@ async def campaign(seeds, stores, say):
             runs.append(run)
             if run.verdict.well:
                 shutil.rmtree(folder)
-            say(_line(run))
+            told(runs)
     finally:
         await asyncio.to_thread(processes.close)
         ports.release()
@@ -394,10 +394,15 @@ def main(argv=None):
     seeds = [wanted.seed] if wanted.seed is not None else range(1, wanted.runs + 1)
     console = Console()
     stores = wanted.stores.split(",") if wanted.stores else there_are()
-    runs = asyncio.run(campaign(seeds, stores, functools.partial(console.print, highlight=False)))
-    result = summary(runs)
     wanted.result.parent.mkdir(parents=True, exist_ok=True)
-    wanted.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+    def told(runs):
+        """A campaign that is stopped leaves what it has found."""
+        console.print(_line(runs[-1]), highlight=False)
+        wanted.result.write_text(json.dumps(summary(runs), indent=2) + "\n", encoding="utf-8")
+
+    runs = asyncio.run(campaign(seeds, stores, told))
+    result = summary(runs)
     console.print(table(runs))
     console.print_json(json.dumps(result))
     for seed in result["failed_seeds"]:
