@@ -7,6 +7,7 @@ Edits of ours keep the comments and the order of the file.
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import tempfile
 import textwrap
@@ -140,23 +141,33 @@ def write(path: Path, cloud: str, target: str, edits: Sequence[Edit]) -> None:
     editor.preserve_quotes = True
     editor.indent(mapping=2, sequence=4, offset=2)
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else _header(path, cloud, target)
-        document = editor.load(text)
+        document = editor.load(path.read_text(encoding="utf-8") if path.exists() else _header(path, cloud, target))
         if not document.get("answers"):
             document["answers"] = editor.seq()
         entries = document["answers"]
         for edit in edits:
             _put(editor, entries, edit)
-        handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            editor.dump(document, file)
-        Path(made).chmod(0o644)
-        Path(made).replace(path)
+        text = io.StringIO()
+        editor.dump(document, text)
+        _replace(path, text.getvalue())
         schema_path(path).write_bytes(schema() + b"\n")
     except OSError as error:
         raise AnswersError(f"the answers file {path} cannot be written: {error}") from error
     except YAMLError as error:
         raise AnswersError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    mode = path.stat().st_mode if path.exists() else 0o644
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(made).chmod(mode)
+        Path(made).replace(path)
+    except OSError:
+        Path(made).unlink()
+        raise
 
 
 def schema_path(path: Path) -> Path:
@@ -185,7 +196,9 @@ def _put(editor: Any, entries: Any, edit: Edit) -> None:
     replaced = [e for e in mine if not any(e is k for k in kept)]
     covered = {str(o) for e in kept for o in e.get("objects") or []}
     ids = [s.id for s in edit.gap.objects if s.id not in covered] if adds else []
-    if kept and not ids and not replaced:
+    if kept and not ids:  # everything is covered already
+        for entry in replaced:
+            entries.remove(entry)
         return
     entry = replaced[0] if replaced else editor.map()
     values = {"rule": name, "answer": edit.answer, "note": edit.note, "by": edit.by, "at": edit.at}

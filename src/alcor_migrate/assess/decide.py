@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from alcor_migrate.assess.document import Effect, Gap, Rule, Subject, Tally, Weight
 from alcor_migrate.errors import AnswersError
 
@@ -31,7 +33,7 @@ def gaps(
         if subject is not None:
             subjects.append(subject)
     order = list(rules)
-    settled = [_settle(rules[name], subjects, answers) for name, subjects in found.items()]
+    settled = [_settle(rules[name], _once(subjects), answers) for name, subjects in found.items()]
     return sorted(settled, key=lambda g: (not g.open, _ORDER.index(g.rule.weight), order.index(g.rule.name)))
 
 
@@ -68,6 +70,17 @@ def tallies(objects: Mapping[str, int], found: Iterable[Gap]) -> list[Tally]:
         if count:
             made.append(Tally(resource, count, count - left - changed, changed, left))
     return sorted(made, key=lambda tally: (-tally.objects, tally.resource))
+
+
+def _once(subjects: list[Subject]) -> list[Subject]:
+    """Each object once, with all that was found about it."""
+    merged: dict[tuple[str, str], Subject] = {}
+    for subject in subjects:
+        key = (subject.resource, subject.id)
+        known = merged.get(key)
+        detail = f"{known.detail}; {subject.detail}" if known else subject.detail
+        merged[key] = msgspec.structs.replace(subject, detail=detail)
+    return list(merged.values())
 
 
 def _settle(rule: Rule, subjects: list[Subject], answers: Sequence[Answer]) -> Gap:

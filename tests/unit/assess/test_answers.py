@@ -136,6 +136,24 @@ def test_an_answer_on_the_command_line():
     assert answers.parse("dangling=accept-all", RULES) == ("dangling", "accept-all")
 
 
+def test_a_question_whose_objects_are_all_accepted_goes_away(path):
+    (gap,) = gaps("dangling", "q1")
+    write(path, Edit(gap, "accept"))
+    (more,) = gaps("dangling", "q1", "q2")
+    assert len(write(path, Edit(more, "open"))) == 2
+    (made,) = write(path, Edit(gap, "accept"))
+    assert (made.answer, made.objects) == ("accept", ["q1"])
+
+
+def test_the_file_keeps_its_rights_and_nothing_else_is_left(path):
+    (gap,) = gaps("dangling", "q1")
+    write(path, Edit(gap, "accept"))
+    path.chmod(0o600)
+    write(path, Edit(gap, "accept-all"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in path.parent.iterdir()) == ["alcor-answers.schema.json", "alcor-answers.yaml"]
+
+
 def test_hostile_names_stay_comments(path):
     (gap,) = gaps("dangling", "q1")
     subject = gap.objects[0]

@@ -81,6 +81,12 @@ def test_what_blocks_comes_first_then_what_asks_then_what_is_settled():
     assert [g.rule.name for g in found] == ["target-not-empty", "dangling", "contradictory", "binding-failed"]
 
 
+def test_an_object_that_a_rule_finds_twice_is_one_object():
+    (gap,) = gaps("dangling", "q1", "q1", "q2")
+    assert [(s.id, s.detail) for s in gap.objects] == [("q1", "why; why"), ("q2", "why")]
+    assert gap.new == ["q1", "q2"]
+
+
 def test_an_object_counts_once_by_its_worst_gap():
     stays = gaps("malformed", "q1", "q1", "q2")
     kept = gaps("dangling", "q3")
