@@ -148,17 +148,19 @@ async def test_only_changed_buckets_are_read_again(running, journal, source, tar
 
 
 async def test_what_moved_while_it_was_compared_is_not_taken_for_equal(running, journal, source, target, memory):
+    """Else a target that goes back to what it was before would go back to a fingerprint that means equal."""
     fill(source, target)
+    held = target.objects[Key("port", "003-3")]
+    held["name"] = "as it was"
 
     def move():
-        target.after_fingerprints = None
-        target.objects[Key("port", "003-3")]["name"] = "for a moment"
+        held["name"] = ""
 
     target.after_fingerprints = move
+    assert (await verify(journal, running, 7, memory=memory)).mismatches == 0
+    target.after_fingerprints = None
+    held["name"] = "as it was"
     assert (await verify(journal, running, 7, memory=memory)).mismatches == 1
-    target.objects[Key("port", "003-3")]["name"] = ""
-    await verify(journal, running, 7, memory=memory)
-    assert "003" in target.read_buckets
 
 
 async def test_an_interrupted_verify_goes_on_with_the_next_resource(running, journal, source, target, memory):
