@@ -149,7 +149,8 @@ class Copy:
         low = await self._journal.mark("copy-low", token) if moment is None else moment
         chunk = self._replay.begin_chunk(token, of, low)
         try:
-            chunk.objects = await anext(pages, ())
+            # No tuple as the default: CPython hands it on as the arguments of StopIteration.
+            chunk.objects = await anext(pages, [])
         except BaseException:
             self._replay.drop_chunk(chunk)
             raise
