@@ -98,6 +98,8 @@ class ReplayStatus(msgspec.Struct, kw_only=True):
     """Why nothing can be applied now; empty when all is well."""
     poison: dict[str, str]
     """Objects that the passive side would not take, with its reason."""
+    undeclared: dict[str, int]
+    """Writes since the start to collections that nobody declared, by collection: what they made stays behind."""
 
 
 class SweepStatus(msgspec.Struct, kw_only=True):
@@ -254,6 +256,7 @@ async def gather(migration: Migration) -> Status:
             changes=replay.changes,
             trouble=replay.trouble,
             poison={str(k): v for k, v in replay.poison.items()},
+            undeclared=dict(replay.undeclared),
         ),
         sweep=upkeep.swept,
         throttle=ThrottleStatus(

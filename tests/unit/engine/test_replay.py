@@ -268,3 +268,50 @@ async def _schedule(directory, seed, before, during):
         await replay.reach(journal.position)
     await journal.close()
     assert target.objects == source.objects
+
+
+async def test_what_vanished_with_an_object_is_asked_of_the_side_that_still_holds_it(
+    replay, journal, writes, source, target
+):
+    """Neutron answers to nothing about the forwardings of a floating IP that is gone."""
+    for side in (source, target):
+        side.put("floatingip", id="f", floating_network_id="n")
+    target.put("port_forwarding", id="x", floatingip_id="f", internal_port_id="p")
+    target.put("port_forwarding", id="y", floatingip_id="other", internal_port_id="p")
+    target.put("rbac_policy", id="r", object_type="network", object_id="n")
+    source.drop("floatingip", "f")
+    source.put("port_forwarding", id="y", floatingip_id="other", internal_port_id="p")
+    await writes.record("DELETE", "/v2.0/floatingips/f")
+    asked = []
+    find = source.find
+
+    async def noted(of, field, values):
+        asked.append((of.name, field))
+        return await find(of, field, values)
+
+    source.find = noted
+    async with running(replay):
+        await level(replay, journal)
+    assert {str(k) for k in target.objects} == {"port_forwarding y", "rbac_policy r"}
+    assert ("port_forwarding", "floatingip_id") not in asked
+
+
+async def test_what_lies_below_an_object_is_found_through_it(replay, journal, writes, source, target):
+    for side in (source, target):
+        side.put("policy", id="q", name="gold", revision_number=1)
+    target.put("bandwidth_limit_rule", id="gone", qos_policy_id="q", max_kbps=1)
+    source.put("bandwidth_limit_rule", id="new", qos_policy_id="q", max_kbps=2)
+    source.objects[Key("policy", "q")]["revision_number"] = 3
+    await writes.record("PUT", "/v2.0/qos/policies/q/bandwidth_limit_rules/new", {"bandwidth_limit_rule": {}})
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects == source.objects
+
+
+async def test_writes_to_what_nobody_declared_are_counted_by_name(replay, journal, writes):
+    for path in ("/v2.0/sfc/port_chains", "/v2.0/sfc/flow_classifiers/f", "/v2.0/taas/tap_flows"):
+        await writes.record("POST", path, {})
+    await writes.record("POST", "/v2.0/sfc/port_pairs", {}, status=400)
+    async with running(replay):
+        await level(replay, journal)
+    assert replay.undeclared == {"sfc": 2, "taas": 1}
