@@ -211,7 +211,7 @@ class Relay(Exchange):
         balancer = self._balancer = self._gateway.balancer
         if self._kind is Kind.READ:
             if not balancer.acquire(self):
-                self.answer_lost(Lost.REFUSED)
+                self._gateway.loop.call_soon(self._refused)
             return
         if self._gateway.fenced:
             self._own_answer(*_FENCED, self._gateway.settings.retry_after)
@@ -223,6 +223,11 @@ class Relay(Exchange):
         if self._kind is Kind.WRITE:
             max_idle = self._gateway.settings.upstream_idle_for_writes
         if not balancer.acquire(self, max_idle=max_idle):
+            # not from within its turn, which would be that of the next then, and so on
+            self._gateway.loop.call_soon(self._refused)
+
+    def _refused(self) -> None:
+        if not self._over:
             self.answer_lost(Lost.REFUSED)
 
     def body(self, payload: bytes) -> None:

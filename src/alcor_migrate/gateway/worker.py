@@ -150,7 +150,7 @@ class WorkerGateway(Gateway):
 
     def leave_room(self, turn: Turn) -> None:
         """The next may go."""
-        number = self._turns.pop(turn, 0)
+        number = self._turns.pop(turn)
         self._waiting.pop(number, None)
         self._channel.send(Left(number))
 

@@ -10,7 +10,7 @@ import pytest
 from gateway_harness import UpstreamServer, answer, eventually
 from test_gateway_pool import connect_to_each, make_pool, open_to  # noqa: F401  (fixtures)
 
-from alcor_migrate.gateway import Route
+from alcor_migrate.gateway import Caller, Route
 from alcor_migrate.gateway.health import Condition, Health
 from alcor_migrate.journal import NOT_SENT
 from alcor_migrate.settings import HealthChecks
@@ -378,3 +378,20 @@ async def test_each_of_several_workers_watches_for_itself(make_pool, connect_to_
     await servers[0].start()
     await eventually(lambda: shares() == {1.0}, 10)
     assert {server.processes for server in pool.stats.servers.values()} == {2}
+
+
+async def test_many_that_were_held_are_refused_together_when_no_server_is_left(make, connect, servers):
+    """A project's reads that may write go on one after the other, and each fails at once."""
+    for server in servers[:2]:
+        server.check = answer(b"{}", "503 Service Unavailable")
+    gateway = await make(servers[:2], identify=lambda _token: asyncio.sleep(0, Caller(project_id="p")))
+    await gateway.switch(Route.CAPTURE)
+    await eventually(lambda: up(gateway) == set())
+    await gateway.hold(20)
+    clients = [await connect(gateway) for _ in range(200)]
+    token = b"X-Auth-Token: t"
+    asking = [asyncio.create_task(c.ask("GET", "/v2.0/security-groups", b"", token)) for c in clients]
+    await eventually(lambda: gateway.stats.held_now == 200)
+    await gateway.release(Route.CAPTURE)
+    assert {status for status, _, _ in await asyncio.gather(*asking)} == {503}
+    await eventually(lambda: not gateway.queueing)
