@@ -63,8 +63,8 @@ class Grouper:
     """Takes objects one by one, when they come by for another reason too."""
 
     def __init__(self) -> None:
-        self._owners: dict[_Key, str] = {}
-        self._projects: set[str] = set()
+        self._owners: dict[str, dict[str, str]] = {name: {} for name in _REFERRED}
+        self._projects: dict[str, str] = {}
         self._within: dict[_Key, _Key] = {}
         self._open: set[_Key] = set()
         self._uses: defaultdict[_Key, set[tuple[str, str]]] = defaultdict(set)
@@ -72,15 +72,13 @@ class Grouper:
 
     def take(self, of: Resource, neutron: Json) -> None:
         """Note an object's owner and what it refers to."""
-        owner = _project(neutron)
-        if owner:
-            self._projects.add(owner)
+        owner = self._once(_project(neutron))
         if of.name == "rbac_policy":
             self._take_policy(of, neutron)
             return
         key = (of.name, str(neutron.get("id") or ""))
         if of.name in _REFERRED:
-            self._owners[key] = owner
+            self._owners[of.name][key[1]] = owner
             for project, reason in self._waiting.pop(key, ()):
                 self._note(key, project, reason)
             if neutron.get("shared") is True or neutron.get("router:external") is True:
@@ -123,16 +121,23 @@ class Grouper:
                 if target == EVERYBODY:
                     self._open.add(key)
                 elif isinstance(target, str) and target:
-                    self._projects.add(target)
-                    self._note(key, target, f"rbac_policy {neutron.get('action')}")
+                    self._note(key, self._once(target), f"rbac_policy {neutron.get('action')}")
 
     def _note(self, key: _Key, project: str, reason: str) -> None:
         if not project:
             return
-        if key not in self._owners:
+        owner = self._owner(key)
+        if owner is None:
             self._waiting[key].add((project, reason))
-        elif self._owners[key] not in ("", project):
+        elif owner not in ("", project):
             self._uses[key].add((project, reason))
+
+    def _owner(self, key: _Key) -> str | None:
+        return self._owners[key[0]].get(key[1])
+
+    def _once(self, project: str) -> str:
+        """The project's id, as one text for all objects that name it."""
+        return self._projects.setdefault(project, project) if project else ""
 
     def _ties(self) -> list[Tie]:
         found = []
@@ -140,7 +145,7 @@ class Grouper:
             if not self._is_open(key):
                 others = tuple(sorted({project for project, _ in uses}))
                 reasons = tuple(sorted({reason for _, reason in uses}))
-                found.append(Tie(*key, self._owners[key], others, reasons))
+                found.append(Tie(*key, self._owner(key) or "", others, reasons))
         for key, uses in self._waiting.items():  # never seen: those that use it still share it
             others = tuple(sorted({project for project, _ in uses}))
             if len(others) > 1 and not self._is_open(key):

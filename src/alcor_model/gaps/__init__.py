@@ -69,7 +69,8 @@ class Finding(msgspec.Struct, frozen=True):
 class Examiner:
     """Looks at the objects of a cloud, in load order, with the eyes of a target.
 
-    Keeps a few dozen bytes per port, subnet and router interface of an upstream target, and nothing of a bundled one.
+    Of an upstream target it keeps each MAC and each bound port's device, about 130 bytes a port; of a bundled one
+    nothing.
     """
 
     def __init__(self, target: Target) -> None:
