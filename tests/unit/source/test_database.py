@@ -1,6 +1,8 @@
 """Neutron's database as a source, on tables of SQLite that hold what the rules name."""
 
+import asyncio
 import sqlite3
+import threading
 
 import pytest
 import structlog
@@ -9,7 +11,7 @@ from tables import EXTENSIONS, create, declared, insert, port, standard
 from alcor_migrate.errors import SourceDatabaseError
 from alcor_migrate.source.database import DatabaseSide, Facts, Reader
 from alcor_migrate.source.database.catalogue import RULES
-from alcor_migrate.source.database.snapshot import Database
+from alcor_migrate.source.database.snapshot import Database, Snapshot
 from alcor_model import resource
 
 FACTS = Facts(EXTENSIONS, "admin-project", "cloud.example.")
@@ -370,4 +372,31 @@ async def test_a_reader_ends_with_its_snapshots(neutron, path):
     reader = Reader(f"sqlite:///{path}", FACTS)
     async with reader.steady(), reader.view() as view:
         assert await view.count("port") == 1
+    reader.close()
+
+
+async def test_a_question_that_is_given_up_holds_nobody_back(neutron, path, monkeypatch):
+    """The event loop also serves the gateway's clients: it must not wait for a slow database."""
+    port(neutron, "a1", 1)
+    reader = Reader(f"sqlite:///{path}", FACTS)
+    answered, ended = threading.Event(), threading.Event()
+
+    def slow(_self, _resource, _length):
+        answered.wait(10)
+        ended.set()
+
+    monkeypatch.setattr(Snapshot, "fingerprints", slow)
+
+    async def ask():
+        async with reader.view() as view:
+            await view.fingerprints("port", 3)
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not ended.is_set()
+    answered.set()
+    await asyncio.to_thread(ended.wait, 10)
     reader.close()

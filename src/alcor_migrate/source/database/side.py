@@ -8,7 +8,7 @@ difference and is healed, instead of being compared with itself.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ from alcor_migrate.source.database.snapshot import Database
 from alcor_model import differences, digest, resource
 
 if TYPE_CHECKING:
+    from asyncio import Future as AsyncFuture
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
     from alcor_migrate.side import Change, Fingerprint, Rejection, Side
@@ -76,13 +77,14 @@ class Reader:
 
     @asynccontextmanager
     async def _view(self) -> AsyncIterator[View]:
-        with ThreadPoolExecutor(1, thread_name_prefix="source-database") as thread:
-            loop = asyncio.get_running_loop()
-            snapshot = await loop.run_in_executor(thread, self._database.snapshot, self._facts)
-            try:
-                yield View(snapshot, thread)
-            finally:
-                await loop.run_in_executor(thread, snapshot.close)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="source-database")
+        opening = thread.submit(self._database.snapshot, self._facts)
+        try:
+            yield View(await asyncio.wrap_future(opening), thread)
+        finally:
+            # What is still being asked ends first; nobody waits for that, the event loop of the gateway least of all.
+            thread.submit(_close, opening)
+            thread.shutdown(wait=False)
 
 
 class View:
@@ -98,7 +100,7 @@ class View:
         The next page is being read while the last one is used.
         """
         after: str | None = ""
-        following: asyncio.Future[Any] | None = self._ask(self._snapshot.page, name, "", size, prefix)
+        following: AsyncFuture[Any] | None = self._ask(self._snapshot.page, name, "", size, prefix)
         try:
             while following is not None:
                 objects, asked, after = await following
@@ -107,7 +109,8 @@ class View:
                     yield objects, asked
         finally:
             if following is not None:
-                await asyncio.wait({following})  # the connection is not free before
+                following.add_done_callback(lambda unused: unused.cancelled() or unused.exception())
+                following.cancel()
 
     async def count(self, name: str) -> int:
         """How many objects there are."""
@@ -117,8 +120,17 @@ class View:
         """A fingerprint of the rows behind the objects, by the first characters of their ids."""
         return await self._ask(self._snapshot.fingerprints, name, length)
 
-    def _ask(self, question: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    def _ask(self, question: Callable[..., T], *arguments: Any) -> AsyncFuture[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, question, *arguments)
+
+
+def _close(opening: Future[Snapshot]) -> None:
+    """Give a snapshot up, if there is one."""
+    if not opening.cancelled() and opening.exception() is None:
+        try:
+            opening.result().close()
+        except SourceDatabaseError as error:
+            log.info("source_database_was_gone", reason=error.message)
 
 
 class DatabaseSide:

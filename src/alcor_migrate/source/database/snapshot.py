@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MYSQL = {"mysql", "mariadb"}
+_LONGEST = 900
+"""Seconds after which a question without an answer is given up."""
+_TIME_LIMITS: dict[str, dict[str, Any]] = {
+    "mysql": {"connect_timeout": 10, "read_timeout": _LONGEST},
+    "mariadb": {"connect_timeout": 10, "read_timeout": _LONGEST},
+    "postgresql": {"connect_timeout": 10, "options": f"-c statement_timeout={_LONGEST}s"},
+}
 _CRC32C = (10, 8)
 """The release of MariaDB that brought the function."""
 _SUPPORTED = {*_MYSQL, "postgresql", "sqlite"}
@@ -45,7 +52,9 @@ class Database:
 
     def __init__(self, url: str, rules: Iterable[Rule]) -> None:
         try:
-            self._engine = sa.create_engine(make_url(url), poolclass=sa.pool.NullPool)
+            where = make_url(url)
+            limits = _TIME_LIMITS.get(where.get_backend_name(), {})
+            self._engine = sa.create_engine(where, poolclass=sa.pool.NullPool, connect_args=limits)
         except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
             # What SQLAlchemy says of an address may contain its password.
             raise SourceDatabaseError(
