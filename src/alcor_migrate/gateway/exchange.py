@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
-import uuid
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -27,6 +27,8 @@ from alcor_migrate.gateway.upstream import Lost
 from alcor_migrate.journal import NOT_SENT, Intent, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from alcor_migrate.gateway.balancer import Balancer
     from alcor_migrate.gateway.proxy import ClientConnection
     from alcor_migrate.gateway.server import Gateway, Ticket
@@ -400,12 +402,15 @@ class Recorded(Exchange):
         "_head",
         "_heard",
         "_lost",
+        "_overdue",
         "_parts",
         "_size",
         "_streaming",
+        "_task",
     )
 
     _body: bytes
+    _task: asyncio.Task[None]
     repeatable = False
 
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
@@ -413,9 +418,10 @@ class Recorded(Exchange):
         self._parts: list[bytes] = []
         self._size = 0
         if not self._request_id:
-            self._request_id = f"req-{uuid.uuid4()}"
+            self._request_id = _new_request_id()
         self._heard: asyncio.Future[None] = gateway.loop.create_future()
         self._lost: Lost | None = None
+        self._overdue = False
         self._head: ResponseHead | None = None
         self._answer: list[bytes] = []
         self._answer_size = 0
@@ -443,7 +449,7 @@ class Recorded(Exchange):
 
     def body_end(self, trailers: bytes) -> None:  # noqa: ARG002  (RFC 9110 §6.5.1 lets us drop them)
         """The request is complete, the write begins."""
-        self._gateway.spawn(self._run())
+        self._task = self._gateway.spawn(self._run())
 
     def client_gone(self) -> None:
         """The write goes on without its client; only an answer being streamed ends."""
@@ -541,8 +547,7 @@ class Recorded(Exchange):
             side=ticket.route.side,
         )
         try:
-            async with asyncio.timeout(gateway.settings.intent_patience):
-                seq = await gateway.journal.intent(intent)
+            seq = await self._patiently(gateway.journal.intent(intent), gateway.settings.intent_patience)
         except TimeoutError:
             msg = "the journal takes too long to write"
             raise JournalError(msg) from None
@@ -569,6 +574,27 @@ class Recorded(Exchange):
             truncated=not self._answer_complete,
         )
 
+    async def _patiently(self, work: Coroutine[Any, Any, int], seconds: float) -> int:
+        """Waits for it. Raises TimeoutError when that takes too long.
+
+        As asyncio.timeout does it, which takes more time than all else that the event loop does for a write.
+        """
+        self._overdue = False
+        alarm = self._gateway.loop.call_later(seconds, self._give_up)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            # who cancels for another reason counts too
+            if self._overdue and not self._task.uncancel():
+                raise TimeoutError from None
+            raise
+        finally:
+            alarm.cancel()
+
+    def _give_up(self) -> None:
+        self._overdue = True
+        self._task.cancel()
+
     async def _keep(self, seq: int, outcome: Outcome) -> None:
         """Makes the outcome durable.
 
@@ -577,8 +603,7 @@ class Recorded(Exchange):
         """
         gateway = self._gateway
         try:
-            async with asyncio.timeout(gateway.settings.outcome_patience):
-                await gateway.journal.outcome(seq, outcome)
+            await self._patiently(gateway.journal.outcome(seq, outcome), gateway.settings.outcome_patience)
         except (TimeoutError, JournalError) as error:
             gateway.stats.answered_late_total += 1
             log.error("outcome_not_durable", seq=seq, error=str(error))  # noqa: TRY400  (known)
@@ -681,6 +706,13 @@ class Recorded(Exchange):
 
     def upstream_drained(self) -> None:
         """Same."""
+
+
+def _new_request_id() -> str:
+    """In the form of OpenStack's: a random UUID (RFC 9562, version 4)."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"req-{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:
