@@ -15,7 +15,7 @@ from alcor_migrate.http import JsonClient
 from alcor_migrate.side import listed
 from alcor_migrate.source import NeutronSide, open_source
 from alcor_migrate.target import AlcorSide
-from alcor_model import load_order
+from alcor_model import resource
 
 if TYPE_CHECKING:
     from alcor_migrate.engine.shadow import Asker
@@ -58,7 +58,7 @@ class Surroundings:
         """
         await self._cloud.token()
         given = await self.ids_can_be_given()
-        async with aclosing(listed(self._source, load_order()[0], 1)) as pages:
+        async with aclosing(listed(self._source, resource("network"), 1)) as pages:
             await anext(pages, None)
         if not isinstance(self._source, NeutronSide):
             await self._source.prove()
