@@ -45,11 +45,15 @@ class JsonClient:
     for writes too, because nothing was sent; after any other failure only reads are tried again, on the next.
     """
 
-    def __init__(self, service: str, url: str | list[str], cloud: Cloud, connections: int = 8) -> None:
+    def __init__(
+        self, service: str, url: str | list[str], cloud: Cloud, connections: int = 8, patience: float = 120.0
+    ) -> None:
+        """`patience`: seconds that one answer may take."""
         self.service = service
         self._urls = [one.rstrip("/") for one in ([url] if isinstance(url, str) else url)]
         self._cloud = cloud
         self._connections = connections
+        self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -115,7 +119,7 @@ class JsonClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections),
-                timeout=aiohttp.ClientTimeout(total=120, sock_connect=5),
+                timeout=aiohttp.ClientTimeout(total=self._patience, sock_connect=5),
             )
         headers = {"X-Auth-Token": await self._cloud.token(), "Content-Type": "application/json"}
         try:
