@@ -221,7 +221,11 @@ class Migration(Machinery):
         self.postponement.withdraw()
         self._interrupt(self.panic)
         await self._crew.stop(but="attention")
-        async with self._verb:  # what was under way has let go
+        async with self._verb:  # what was under way has let go, or has come to the migration's end
+            if self.store.standing in ENDS:
+                self.panic = ""
+                self.store.keep("panic", self.panic)
+                raise StateError("the migration has just ended", "See `alcor-migrate status`.")
             self.activity = f"stopped, because {self.panic}"
         await self._look_around()
         side = "Neutron" if self.replay.active == "source" else "Alcor"
@@ -319,6 +323,7 @@ class Migration(Machinery):
         async with self._alone("completing"):
             await self.ask(State.COMPLETED, actor, "the operator ends the migration")
             await self.replay.reach(self.journal.position)
+            self._at_work = None  # from here on it is finished: endpoints that are moved by halves help nobody
             moved = await self.around.move_catalogue()
             self.enter(State.COMPLETED, actor, "the operator ended the migration", {"endpoints moved from": moved})
             await self._end()
@@ -334,8 +339,10 @@ class Migration(Machinery):
         self.store.expect(State.CANCELLED)
         async with self._alone("cancelling"):
             await self.ask(State.CANCELLED, actor, "the operator cancels the migration")
-            await self.gateway.switch(Route.PASS)
+            self._at_work = None  # from here on it is finished, whatever is said meanwhile
+            # Recorded first: writes that pass without a record must never belong to a migration that goes on.
             self.enter(State.CANCELLED, actor, "the operator cancelled the migration")
+            await self.gateway.switch(Route.PASS)
             await self._end()
 
     async def _hand_over(self, to: str, actor: str, reason: str, max_hold: float | None) -> Attempt:

@@ -359,3 +359,48 @@ async def test_brakes_are_still_on_when_it_is_started_again(tmp_path, around):
         migration.steering.brake("postpone", "ben")
     async with migrating(tmp_path, around) as migration:
         assert (migration.steering.throttled, migration.steering.postponed) == ("ann", "ben")
+
+
+async def test_a_cancel_is_recorded_before_writes_pass_without_a_record(tmp_path, around):
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+        passing = asyncio.Event()
+        switch = migration.gateway.switch
+
+        async def slowly(route):
+            passing.set()
+            assert migration.store.state is State.CANCELLED
+            await asyncio.sleep(0.05)
+            return await switch(route)
+
+        migration.gateway.switch = slowly
+        cancelling = asyncio.create_task(migration.cancel("ann"))
+        await passing.wait()
+        with pytest.raises(StateError, match=r"has ended|just ended"):
+            await migration.stop_at_once("ben")
+        await cancelling
+        assert migration.gateway.route is Route.PASS
+        assert migration.panic == ""
+
+
+async def test_a_completion_that_has_begun_to_move_endpoints_is_finished_in_spite_of_panic(tmp_path, around):
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+        await migration.cutover("ann")
+        moving, go_on = asyncio.Event(), asyncio.Event()
+
+        async def move():
+            moving.set()
+            await go_on.wait()
+            return ["public"]
+
+        around.move_catalogue = move
+        completing = asyncio.create_task(migration.complete("ann", "prod"))
+        await moving.wait()
+        panicking = asyncio.create_task(migration.stop_at_once("ben"))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        assert await completing == ["public"]
+        with pytest.raises(StateError, match="just ended"):
+            await panicking
+        assert migration.store.state is State.COMPLETED

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from around import MemorySurroundings, migrating, until
+from memory import Writes
 
 from alcor_migrate.engine import throttle
 from alcor_migrate.engine.state import State
 from alcor_migrate.engine.steering import Brakes, Steering
 from alcor_migrate.engine.throttle import Throttle, ThrottledSide, verdict
 from alcor_migrate.errors import CloudUnreachable
+from alcor_migrate.side import Key
 from alcor_migrate.status import gather, to_json
 from alcor_model import load_order
 
@@ -137,3 +139,19 @@ async def test_what_waits_here_ends_when_the_migration_does(tmp_path):
         await until(lambda: migration.throttle.holds_back)
         await migration.cancel("ann")
         assert not migration.throttle.holds_back
+
+
+async def test_not_even_a_whole_comparison_is_throttled_within_the_hold(tmp_path):
+    """A write whose outcome nobody knows has a resource compared as a whole, in pages."""
+    around = MemorySurroundings()
+    async with migrating(tmp_path, around) as migration:
+        await until(lambda: migration.store.state is State.READY)
+        migration.steering.brake("throttle", "ann")
+
+        async def write_of_unknown_outcome():
+            around.source.put("network", id="n1")
+            await Writes(migration.journal).record("POST", "/v2.0/networks", status=500)
+
+        migration.gateway.on_drain = write_of_unknown_outcome
+        assert (await migration.cutover("ann")).succeeded
+        assert Key("network", "n1") in around.target.objects
