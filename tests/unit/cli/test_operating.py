@@ -1,5 +1,6 @@
 """What an operator types while a migration runs: the real command against stand-ins of both sides."""
 
+import asyncio
 import getpass
 import json
 import socket
@@ -8,7 +9,11 @@ import stat
 import pytest
 from test_accidents import Cloud, running, wait_until
 
+from alcor_migrate import control
+
 pytestmark = pytest.mark.process
+
+PATIENCE = 90  # seconds, on a machine that has other things to do
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def say(cloud, line):
 
 def test_it_is_steered_while_it_runs_by_command_and_by_socket(cloud):
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"])
+        wait_until(lambda: cloud.status()["ready"], PATIENCE)
         assert "throttled" in cloud.run("control", "throttle").stdout
         assert f"{getpass.getuser()} has throttled it" in cloud.run("status").stdout
         assert say(cloud, "no-throttle").startswith("not throttled")
@@ -43,7 +48,7 @@ def test_it_is_steered_while_it_runs_by_command_and_by_socket(cloud):
         assert "is not a command" in say(cloud, "dance")
         for name in ("control.sock", "console.sock"):
             assert stat.S_IMODE((cloud.state / name).stat().st_mode) == 0o600
-        done = json.loads(cloud.run("audit", "--json").stdout)
+        done = asyncio.run(control.call(str(cloud.state), "audit"))
         said = [(e["actor"], e["reason"]) for e in done if e["act"] == "command"]
         assert said == [(getpass.getuser(), word) for word in ("throttle", "no-throttle", "max-hold=1.5")]
         assert "throttle" in cloud.run("audit").stdout
@@ -52,7 +57,7 @@ def test_it_is_steered_while_it_runs_by_command_and_by_socket(cloud):
 
 def test_panic_stops_it_and_resume_lets_it_go_on(cloud):
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"])
+        wait_until(lambda: cloud.status()["ready"], PATIENCE)
         assert "requests go on to Neutron" in cloud.run("control", "panic").stdout
         screen = cloud.run("status").stdout
         assert "needs attention" in screen
@@ -63,7 +68,7 @@ def test_panic_stops_it_and_resume_lets_it_go_on(cloud):
         assert cloud.status()["gateway"]["route"] == "capture"
     with running(cloud):
         assert cloud.status()["state"] == "needs_attention"
-        assert cloud.run("resume").returncode == 0
+        assert "is ready" in cloud.run("resume").stdout
         assert cloud.status()["state"] == "ready"
 
 
@@ -75,7 +80,7 @@ def test_a_dry_run_shows_each_step_with_its_time_and_hooks_have_a_say(cloud, tmp
     refusing.chmod(0o755)
     cloud.configure(engine={"hooks": "hooks"})
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"])
+        wait_until(lambda: cloud.status()["ready"], PATIENCE)
         shown = cloud.run("cutover", "--dry-run", "--max-hold", "2").stdout
         assert "take the journal's position" in shown
         assert "the bound is 2000 ms" in shown
