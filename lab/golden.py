@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from alcor_model.catalogue import RESOURCES
 from lab.cloud import Lab
+from lab.maker import Maker
 from lab.process import INSIDE
-from lab.unusual import Maker, build
+from lab.unusual import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

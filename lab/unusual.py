@@ -4,67 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alcor_model.catalogue import Resource, resource
-from lab.errors import LabError
+from lab import unusual_services
+from lab.maker import Maker, first_ipv4
 from lab.neutron import HOSTS, PHYSICAL_NETWORK, PUBLIC_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from lab.cloud import Lab
-
-REFUSED = {
-    "security_groups_default_statefulness": "Neutron 29 answers 500 or 400 to every POST: one and a list have one key"
-}
-"""Resources of which none can be made through the API, and why."""
-
-
-class Maker:
-    """Makes objects as the lab's administrator and reads them back."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self._api = lab.connection("lab-direct").network
-        self.shop, self.analytics, self.research = (project.id for project in lab.projects)
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request; raises LabError with Neutron's answer when it is refused."""
-        answer = self._api.request(f"/{path}", method, json=body, raise_exc=False)
-        if not answer.ok:
-            msg = f"{method} {path} was answered {answer.status_code}: {answer.text[:500]}"
-            raise LabError(msg)
-        return answer.json() if answer.text else {}
-
-    def make(self, kind: str, below: str = "", /, **attributes: Any) -> Any:
-        """Create an object of a resource (of a nested one `below` that id) and return Neutron's answer."""
-        of = resource(kind)
-        return self.call("POST", self._path(of, below), {of.name: attributes})[of.name]
-
-    def change(self, kind: str, which: str, /, **attributes: Any) -> Any:
-        """Change an object."""
-        of = resource(kind)
-        return self.call("PUT", f"{of.collection}/{which}", {of.name: attributes})[of.name]
-
-    def tag(self, kind: str, which: str, /, *tags: str) -> None:
-        """Set the tags of an object."""
-        self.call("PUT", f"{resource(kind).tags_collection}/{which}/tags", {"tags": list(tags)})
-
-    def listed(self, of: Resource) -> list[Any]:
-        """Every object of a resource as Neutron lists it; of a nested one, with the id of what it is below."""
-        if not of.listed or of.name in REFUSED:
-            return []
-        if of.nested is None:
-            return list(self.call("GET", of.collection)[of.plural])
-        return [
-            {of.nested.field: parent["id"]} | item
-            for parent in self.listed(resource(of.nested.resource))
-            for item in self.call("GET", self._path(of, parent["id"]))[of.plural]
-        ]
-
-    def _path(self, of: Resource, below: str) -> str:
-        if of.nested is None:
-            return of.collection
-        return f"{resource(of.nested.resource).collection}/{below}/{of.collection}"
 
 
 def build(maker: Maker) -> dict[str, list[Any]]:
@@ -75,15 +20,15 @@ def build(maker: Maker) -> dict[str, list[Any]]:
     subnets = _subnets(maker, networks, pools)
     groups = _security(maker)
     ports = _ports(maker, networks, subnets, groups, policies)
-    routers = _routers(maker, networks, subnets, ports, policies)
-    _sharing(maker, networks, pools, policies, groups)
-    _telemetry(maker, groups, ports)
-    _vpn(maker, routers, subnets)
-    _bgp(maker, networks)
+    routers = unusual_services.routers(maker, networks, subnets, ports, policies)
+    unusual_services.sharing(maker, networks, pools, policies, groups)
+    unusual_services.telemetry(maker, groups, ports)
+    unusual_services.vpn(maker, routers, subnets)
+    unusual_services.bgp(maker, networks)
     maker.call(
         "PUT", f"quotas/{maker.shop}", {"quota": {"network": 7, "floatingip": 5, "rbac_policy": -1, "trunk": 3}}
     )
-    return {"auto_allocated_topology": [_auto_allocated(maker)]}
+    return {"auto_allocated_topology": [unusual_services.auto_allocated(maker)]}
 
 
 def _address_space(maker: Maker) -> dict[str, str]:
@@ -412,178 +357,7 @@ def _ports(
         ],
     )
     maker.tag("trunk", trunk["id"], "trunk")
-    near = {"local_port_id": ids["plain"], "local_ip_address": _four(ports["plain"]), "ip_mode": "passthrough"}
+    near = {"local_port_id": ids["plain"], "local_ip_address": first_ipv4(ports["plain"]), "ip_mode": "passthrough"}
     local = maker.make("local_ip", name="näher", description="", **near)
-    maker.make("port_association", local["id"], fixed_port_id=ids["six"], fixed_ip=_four(ports["six"]))
+    maker.make("port_association", local["id"], fixed_port_id=ids["six"], fixed_ip=first_ipv4(ports["six"]))
     return ids
-
-
-def _routers(
-    maker: Maker,
-    networks: Mapping[str, Any],
-    subnets: Mapping[str, str],
-    ports: Mapping[str, str],
-    policies: Mapping[str, str],
-) -> dict[str, str]:
-    profile = maker.make(
-        "service_profile",
-        description="one node",
-        driver="neutron.services.l3_router.service_providers.single_node.SingleNodeDriver",
-        metainfo="{'speed': 'high'}",
-    )["id"]
-    flavor = maker.make("flavor", name="single", description="", service_type="L3_ROUTER_NAT")["id"]
-    maker.call("POST", f"flavors/{flavor}/service_profiles", {"service_profile": {"id": profile}})
-    edge = maker.make(
-        "router",
-        name="rand",
-        description="gateway without SNAT, routes, helpers",
-        project_id=maker.shop,
-        enable_ndp_proxy=True,
-        availability_zone_hints=["nova"],
-        external_gateway_info={
-            "network_id": networks["public"],
-            "enable_snat": False,
-            "qos_policy_id": policies["gold"],
-            "external_fixed_ips": [
-                {"subnet_id": subnets["public"], "ip_address": "203.0.113.99"},
-                {"subnet_id": subnets["public6"]},
-            ],
-        },
-    )["id"]
-    for subnet in ("plain", "plain6"):
-        maker.call("PUT", f"routers/{edge}/add_router_interface", {"subnet_id": subnets[subnet]})
-    maker.change(
-        "router",
-        edge,
-        routes=[
-            {"destination": "172.16.9.9/32", "nexthop": "10.10.0.78"},
-            {"destination": "172.16.0.0/12", "nexthop": "10.10.0.79"},
-        ],
-    )
-    maker.make("router", name="flavored", flavor_id=flavor, project_id=maker.analytics)
-    spread = maker.make("router", name="distributed", distributed=True, project_id=maker.research)["id"]
-    maker.make("router", name="highly available", ha=True, project_id=maker.analytics, admin_state_up=False)
-    maker.tag("router", edge, "rand")
-    maker.make("conntrack_helper", edge, helper="tftp", protocol="udp", port=69)
-    maker.make("ndp_proxy", name="nachbar", description="", router_id=edge, port_id=ports["six"])
-
-    outside = {"floating_network_id": networks["public"]}
-    maker.make(
-        "floatingip",
-        **outside,
-        floating_ip_address="203.0.113.10",
-        port_id=ports["rich"],
-        fixed_ip_address="10.10.0.5",
-        description="zum Schaufenster",
-        qos_policy_id=policies["gold"],
-        project_id=maker.shop,
-        dns_name="shop",
-        dns_domain="example.",
-    )
-    free = maker.make("floatingip", **outside, project_id=maker.research)["id"]
-    maker.tag("floatingip", free, "frei")
-    shared = maker.make("floatingip", **outside, project_id=maker.shop)["id"]
-    address = _four(maker.call("GET", f"ports/{ports['plain']}")["port"])
-    to = {"internal_port_id": ports["plain"], "internal_ip_address": address}
-    maker.make("port_forwarding", shared, **to, protocol="tcp", internal_port=25, external_port=2525)
-    maker.make(
-        "port_forwarding",
-        shared,
-        **to,
-        protocol="udp",
-        internal_port_range="5000:5010",
-        external_port_range="6000:6010",
-        description="a range",
-    )
-    return {"edge": edge, "spread": spread}
-
-
-def _four(port: Mapping[str, Any]) -> str:
-    return next(str(ip["ip_address"]) for ip in port["fixed_ips"] if "." in ip["ip_address"])
-
-
-def _sharing(
-    maker: Maker,
-    networks: Mapping[str, Any],
-    pools: Mapping[str, str],
-    policies: Mapping[str, str],
-    groups: Mapping[str, str],
-) -> None:
-    for kind, shared, action in (
-        ("network", networks["rich"], "access_as_shared"),
-        ("network", networks["plain"], "access_as_external"),
-        ("qos_policy", policies["minima"], "access_as_shared"),
-        ("security_group", groups["web"], "access_as_shared"),
-        ("address_scope", pools["scope"], "access_as_shared"),
-        ("address_group", groups["addresses"], "access_as_shared"),
-    ):
-        maker.make("rbac_policy", object_type=kind, object_id=shared, action=action, target_tenant=maker.research)
-
-
-def _telemetry(maker: Maker, groups: Mapping[str, str], ports: Mapping[str, str]) -> None:
-    label = maker.make("metering_label", name="zähler", description="all traffic", shared=True)["id"]
-    sides = {"metering_label_id": label}
-    maker.make("metering_label_rule", **sides, direction="ingress", remote_ip_prefix="10.0.0.0/8", excluded=True)
-    maker.make("metering_label_rule", **sides, direction="egress", source_ip_prefix="192.0.2.0/24")
-    maker.make(
-        "log",
-        name="protokoll",
-        description="dropped packets",
-        enabled=False,
-        event="DROP",
-        resource_type="security_group",
-        resource_id=groups["web"],
-        target_id=ports["rich"],
-        project_id=maker.shop,
-    )
-
-
-def _vpn(maker: Maker, routers: Mapping[str, str], subnets: Mapping[str, str]) -> None:
-    owner = {"project_id": maker.shop}
-    ike = maker.make(
-        "ikepolicy",
-        name="ike",
-        description="",
-        ike_version="v2",
-        auth_algorithm="sha256",  # Neutron's default is one that its own migrations took out of the table
-        pfs="group14",
-        lifetime={"units": "seconds", "value": 7200},
-        **owner,
-    )["id"]
-    ipsec = maker.make("ipsecpolicy", name="ipsec", auth_algorithm="sha512", pfs="group16", **owner)["id"]
-    service = maker.make("vpnservice", name="filiale", router_id=routers["edge"], admin_state_up=False, **owner)["id"]
-    ours = maker.make("endpoint_group", name="unsere", type="subnet", endpoints=[subnets["plain"]], **owner)["id"]
-    theirs = maker.make(
-        "endpoint_group", name="ihre", type="cidr", endpoints=["172.20.0.0/16", "172.19.0.0/24"], **owner
-    )["id"]
-    maker.make(
-        "ipsec_site_connection",
-        name="leitung",
-        vpnservice_id=service,
-        ikepolicy_id=ike,
-        ipsecpolicy_id=ipsec,
-        local_ep_group_id=ours,
-        peer_ep_group_id=theirs,
-        peer_address="198.51.100.200",
-        peer_id="branch.example",
-        psk="not a secret",
-        initiator="response-only",
-        mtu=1400,
-        dpd={"action": "restart", "interval": 20, "timeout": 90},
-        **owner,
-    )
-
-
-def _bgp(maker: Maker, networks: Mapping[str, Any]) -> None:
-    speaker = maker.make(
-        "bgp_speaker", name="sprecher", local_as=64512, ip_version=4, advertise_tenant_networks=False
-    )["id"]
-    peer = maker.make(
-        "bgp_peer", name="tor", peer_ip="192.0.2.254", remote_as=4200000001, auth_type="md5", password="not a secret"
-    )["id"]
-    maker.call("PUT", f"bgp-speakers/{speaker}/add_bgp_peer", {"bgp_peer_id": peer})
-    maker.call("PUT", f"bgp-speakers/{speaker}/add_gateway_network", {"network_id": networks["public"]})
-
-
-def _auto_allocated(maker: Maker) -> Any:
-    return maker.call("GET", f"auto-allocated-topology/{maker.research}")["auto_allocated_topology"]

@@ -12,7 +12,8 @@ from alcor_migrate.target import AlcorSide
 from alcor_model import differences, load_order, resource
 from lab import Lab
 from lab.journey import CLOUD, Journey
-from lab.unusual import Maker, build
+from lab.maker import Maker
+from lab.unusual import build
 
 pytestmark = pytest.mark.lab
 
