@@ -124,6 +124,11 @@ class Side(Protocol):
         ...
 
 
+def comes_to(passive: Side, of: Resource) -> bool:
+    """Whether this side, while it is the passive one, is to hold what the active one holds of a resource."""
+    return passive.keeps_everything or of.name in COMES_BACK
+
+
 @runtime_checkable
 class Fingerprinted(Protocol):
     """A side that can say cheaply whether anything has changed."""

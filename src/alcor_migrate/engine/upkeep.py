@@ -10,6 +10,7 @@ import structlog
 from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.gates import freshness
 from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
+from alcor_migrate.side import comes_to
 from alcor_migrate.status import SweepStatus
 from alcor_model import load_order
 
@@ -72,6 +73,8 @@ class Upkeep:
         misses = self._gateway.misses
         for of in load_order():
             active, passive = self._replay.sides()
+            if not comes_to(passive, of):
+                continue
             suspects = {k.id for k in await differing(active, passive, of, self._steering.chunk_size)}
             # What is being written now differs for a moment, and is replayed anyway; the sweep looks for the rest.
             lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS)
@@ -105,6 +108,8 @@ class Upkeep:
         healed = 0
         for of in load_order():
             active, passive = self._replay.sides()
+            if not comes_to(passive, of):
+                continue
             differ = await differing(active, passive, of, self._steering.chunk_size)
             healed += len(await self._replay.recheck(differ))
         return healed

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from alcor_migrate.engine.compare import differing, look
-from alcor_migrate.side import Fingerprint, fingerprints, steady
+from alcor_migrate.side import Fingerprint, comes_to, fingerprints, steady
 from alcor_model import differences, load_order
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def verify(
         run = _Unfinished(time.time(), replay.active)
     finished = {v.resource for v in run.done}
     for of in load_order():
-        if of.plural in finished:
+        if of.plural in finished or not comes_to(replay.sides()[1], of):
             continue
         verified, mismatches = await _verify(journal, replay, of, page_size, memory)
         progress(of.plural, verified.compared)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import COMES_BACK, Change, Key, Rejection
+from alcor_migrate.side import COMES_BACK, Change, Key, Rejection, comes_to
 from alcor_migrate.source.given import AFTERWARDS, ON_POST, ON_PUT
 from alcor_migrate.source.writer import NeutronWriter
-from alcor_model import resource
+from alcor_model import RESOURCES, resource
 
 CREATED = "2026-01-02T03:04:05Z"
 MAC = "fa:16:3e:00:00:01"
@@ -555,3 +555,10 @@ def test_what_is_given_is_what_neutron_lets_one_give(name):
     elsewhere = {"project_id", "tenant_id", "tags", "id", "routes"}
     found_out = {"service_type_id", "router_id"}  # from the flavor, from the address
     assert missing <= elsewhere | found_out
+
+
+def test_on_the_way_back_nothing_else_counts_as_compared():
+    alcor, neutron = Neutron(), Neutron()
+    alcor.keeps_everything, neutron.keeps_everything = True, False
+    assert {of.name for of in RESOURCES if comes_to(neutron, of)} == COMES_BACK
+    assert all(comes_to(alcor, of) for of in RESOURCES)
