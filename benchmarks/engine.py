@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 PARTS = ("database", "api", "neutron")
 MILLION = 1_000_000
 FROM_NEUTRON = 5_000
+FROM_THE_API = 200
+"""At most so many of the lab's objects are of kinds that only the API lists (agents, quotas, ...)."""
 PAGE = 1000
 BUFFER = 1 << 30
 
@@ -234,7 +236,8 @@ def from_database(bench: Bench, size: int) -> list[dict[str, Any]]:
     first = bench.run("verify", "database", database=True)
     again = bench.run("verify", "database", database=True)
     unequal = copied["refused"] + first["mismatches"] + again["mismatches"]
-    if first["objects"] != copied["objects"] or again["unchanged"] != again["objects"]:
+    read_again = again["objects"] - again["unchanged"]
+    if first["objects"] != copied["objects"] or read_again > FROM_THE_API:
         print("  NOT what was expected: see the counts above")
     return [
         row(f"{cloud}: copy", "s", copied["seconds"], bar=300 * share, at_most=True),

@@ -2,9 +2,11 @@
 PostgreSQL, into which its rows are carried over with the types that Neutron's models have there.
 """
 
+import asyncio
 import contextlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from alcor_migrate.cloud import Cloud
+from alcor_migrate.engine.copy import Copy, CopyProgress
+from alcor_migrate.engine.replay import Replay
+from alcor_migrate.engine.verify import verify
 from alcor_migrate.errors import SourceDatabaseError
 from alcor_migrate.http import JsonClient
+from alcor_migrate.journal import Intent, Journal, Outcome
 from alcor_migrate.source import NeutronSide
 from alcor_migrate.source.database import DatabaseSide
 from alcor_model import differences, digest, resource
@@ -89,6 +95,11 @@ async def test_a_user_who_may_only_select_is_enough_and_nobody_can_write(url, op
         # Neutron's own user may write, and our transactions may not even then.
         mighty, _ = opened(url)
         reading = await mighty._open()
+        quick = await mighty.fingerprints(resource("port"), 3)
+        assert reading._database.quick
+        reading._database.quick = False  # as a server without CRC32C
+        thorough = await mighty.fingerprints(resource("port"), 3)
+        assert {b: f.objects for b, f in quick.items()} == {b: f.objects for b, f in thorough.items()}
         snapshot = reading._database.snapshot(reading._facts)
         with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"):
             snapshot._connection.exec_driver_sql("UPDATE ports SET name = 'written'")
@@ -124,6 +135,109 @@ async def test_changes_that_revision_numbers_miss_change_the_fingerprint(url, op
         network.delete_port(sub)
         network.delete_port(parent)
         network.delete_network(made)
+
+
+class Target:
+    """What was loaded, in memory."""
+
+    name = "target"
+    keeps_everything = True
+
+    def __init__(self):
+        self.objects = {}
+
+    async def pages(self, of, page_size):
+        held = [o for (name, _), o in sorted(self.objects.items()) if name == of.name]
+        for start in range(0, len(held), page_size):
+            yield held[start : start + page_size]
+
+    async def read(self, of, ids):
+        return {i: self.objects[of.name, i] for i in ids if (of.name, i) in self.objects}
+
+    async def find(self, of, field, values):
+        held = {i: o for (name, i), o in self.objects.items() if name == of.name}
+        return {i: o for i, o in held.items() if o.get(field) in set(values)}
+
+    async def apply(self, changes):
+        for change in changes:
+            if change.new is None:
+                self.objects.pop((change.of.name, change.id), None)
+            else:
+                self.objects[change.of.name, change.id] = change.new
+        return []
+
+
+class Recorder:
+    """Writes as the gateway does: recorded before, and after."""
+
+    def __init__(self, journal, network):
+        self._journal, self._network = journal, network
+
+    async def write(self, method, path, body=None):
+        intent = Intent(method=method, path=f"/v2.0{path}", request_id="r", started_at=time.time(), side="source")
+        number = await self._journal.intent(intent)
+        answer = await asyncio.to_thread(self._network.request, path, method, json=body)
+        assert answer.ok, answer.text
+        outcome = Outcome(status=answer.status_code, body=answer.content, finished_at=time.time())
+        await self._journal.outcome(number, outcome)
+        return answer.json() if answer.content else None
+
+
+async def test_writes_during_a_copy_from_the_database_end_level(url, opened, lab, connect, tmp_path):
+    """Users go on writing while late pages of an early snapshot arrive."""
+    side, _ = opened(url)
+    target = Target()
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    replay = Replay(journal, {"source": side, "target": target}, 0, 5, lambda _: None)
+    running = asyncio.create_task(replay.run())
+    network = connect(lab).network
+    kept, deleted = (network.create_network(name=name) for name in ("kept", "deleted"))
+    doomed = [network.create_port(network_id=kept.id, name="doomed") for _ in range(3)]
+    write = Recorder(journal, network).write
+
+    async def users():
+        await write("DELETE", f"/networks/{deleted.id}")
+        await write("PUT", f"/networks/{kept.id}", {"network": {"name": "renamed"}})
+        made = await write("POST", "/ports", {"port": {"network_id": kept.id, "name": "new"}})
+        for port in doomed:
+            await write("PUT", f"/ports/{port.id}/tags", {"tags": ["last"]})
+            await write("DELETE", f"/ports/{port.id}")
+        await write("DELETE", f"/ports/{made['port']['id']}")
+        await write("PUT", f"/networks/{kept.id}/tags", {"tags": ["after"]})
+
+    progress = CopyProgress()
+    try:
+        pages = side.pages
+        begun = asyncio.Event()
+
+        async def slowly(of, page_size):
+            """The snapshot is there, and its pages come only after users have written."""
+            begun.set()
+            await done
+            async for page in pages(of, page_size):
+                yield page
+
+        side.pages = slowly
+        done = asyncio.ensure_future(_after(begun, users))
+        await Copy(side, journal, replay, 5, progress).run(lambda _: None)
+        side.pages = pages
+        await replay.reach(journal.position)
+        assert target.objects["network", kept.id]["name"] == "renamed"
+        assert ("network", deleted.id) not in target.objects
+        assert not {key for key in target.objects if key[1] in {port.id for port in doomed}}
+        assert progress.left_out >= 2 + len(doomed)
+        found = await verify(journal, replay, 100)
+        assert (found.mismatches, found.shown) == (0, [])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await journal.close()
+        network.delete_network(kept)
+
+
+async def _after(event, work):
+    await event.wait()
+    await work()
 
 
 # -- PostgreSQL ---

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from tables import EXTENSIONS, create, declared, insert, port, standard
 
@@ -12,6 +13,7 @@ from alcor_migrate.errors import SourceDatabaseError
 from alcor_migrate.source.database import DatabaseSide, Facts, Reader
 from alcor_migrate.source.database.catalogue import RULES
 from alcor_migrate.source.database.snapshot import Database, Snapshot
+from alcor_migrate.source.database.statements import Statements
 from alcor_model import resource
 
 FACTS = Facts(EXTENSIONS, "admin-project", "cloud.example.")
@@ -134,6 +136,22 @@ def test_it_cannot_write(neutron, snapshot):
         with pytest.raises(Exception, match="readonly"):
             snapshot()._connection.exec_driver_sql(statement)
     assert neutron.execute("SELECT name FROM ports").fetchall() == [("",)]
+
+
+def test_a_page_that_is_cut_off_on_its_way_is_read_row_by_row(neutron, snapshot, monkeypatch):
+    """A server hands on no text above max_allowed_packet; what is left of it is no JSON, or too few rows."""
+    for number in range(5):
+        port(neutron, f"a{number}", number)
+    whole = everything(snapshot(), "port")
+    as_json = Statements.as_json
+    for cut in (lambda text: sa.func.substr(text, 1, 40), lambda _text: sa.literal("[1]")):
+
+        def shortened(self, query, cut=cut):
+            count, text = as_json(self, query).selected_columns
+            return query.with_only_columns(count, cut(text))
+
+        monkeypatch.setattr(Statements, "as_json", shortened)
+        assert everything(snapshot(), "port") == whole
 
 
 # -- fingerprints ----------------------------------------------------------------------------------------------------
