@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from alcor_migrate import compiled
 from alcor_migrate.engine.attention import Concern  # noqa: TC001  # msgspec reads the annotations at run time
 from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001
 from alcor_migrate.engine.cutover import Attempt  # noqa: TC001
@@ -64,6 +65,8 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
     """Writes recorded since the start."""
     servers: list[ServerStatus]
     """The API servers behind it."""
+    compiled: bool
+    """Whether its hot path runs compiled (`make compile`)."""
 
 
 class JournalStatus(msgspec.Struct, kw_only=True):
@@ -219,6 +222,7 @@ async def gather(migration: Migration) -> Status:
         ready=store.state in {State.READY, State.REVERSED, State.SWITCHED} and all(g.open for g in needed),
         activity=migration.activity,
         gateway=GatewayStatus(
+            compiled=compiled.in_use(),
             listen=migration.settings.gateway.listen,
             route=gateway.route.value,
             epoch=gateway.epoch,
