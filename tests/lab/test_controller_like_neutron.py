@@ -20,9 +20,11 @@ import pytest
 
 from alcor_model import to_alcor
 from alcor_model.catalogue import EXTENSION, FLOATING_IP, NETWORK, RESOURCES, SECURITY_GROUP
+from alcor_sdn.controller.services.table import SERVICES
 
 pytestmark = pytest.mark.lab
 
+SERVED = [of for of in RESOURCES if of.name in SERVICES]
 PASSWORD = "secret"
 DERIVED_OF_DATABASE = "standard_attr_id"
 """A number of Neutron's own database that its embedded rules let slip."""
@@ -136,14 +138,14 @@ def test_loaded_objects_look_the_same(lab, users, controller):
     admin = users.tokens["admin"]
     for token in users.tokens["demo"], users.tokens["other"]:
         call("GET", f"{lab.neutron_url}/v2.0/security-groups", token=token)  # makes their group `default`
-    for of in RESOURCES:
+    for of in SERVED:
         found = call("GET", f"{lab.neutron_url}/v2.0/{of.collection}", token=admin)[0][of.plural]
         assert found, f"the lab has no {of.plural}"
         batch = {of.alcor_plural: [to_alcor(of, one) for one in found]}
         url = f"{controller}/project/admin/{of.alcor_collection}/bulk"
         assert call("POST", url, batch, admin)[0] == {"count": len(found)}
     for who in ("admin", "demo", "other"):
-        for of in RESOURCES:
+        for of in SERVED:
             here, there = (
                 call("GET", f"{url}/v2.0/{of.collection}", token=users.tokens[who])[0][of.plural]
                 for url in (lab.neutron_url, controller)
@@ -163,7 +165,7 @@ def test_users_go_on_with_what_was_loaded(lab, users, controller):
     """After a load, addresses and segments that are taken are not given away, and what is used is kept."""
     admin, demo = users.tokens["admin"], users.tokens["demo"]
     loaded = {}
-    for of in RESOURCES:
+    for of in SERVED:
         loaded[of.name] = call("GET", f"{lab.neutron_url}/v2.0/{of.collection}", token=admin)[0][of.plural]
         batch = {of.alcor_plural: [to_alcor(of, one) for one in loaded[of.name]]}
         call("POST", f"{controller}/project/admin/{of.alcor_collection}/bulk", batch, admin)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alcor_migrate.side import Change
+from alcor_migrate.side import COMES_BACK, Change
 from alcor_migrate.source.writer import NeutronWriter
-from alcor_model import RESOURCES, differences, resource
+from alcor_model import differences, resource
 
 pytestmark = pytest.mark.lab
 
@@ -449,14 +449,14 @@ async def test_what_the_writer_deletes_it_brings_back_as_it_was(cloud):
 
     def held():
         found = {}
-        for of in RESOURCES:
+        for of in map(resource, COMES_BACK):
             listed = cloud.admin.get(f"/{of.collection}").json()[of.plural]
             owned = [o for o in listed if o["project_id"] == project or o.get("device_id") in (router, floating)]
             found |= {(of.name, o["id"]): o for o in owned}
         return found
 
     before = held()
-    assert {name for name, _ in before} == {of.name for of in RESOURCES}
+    assert {name for name, _ in before} == COMES_BACK
     assert len([name for name, _ in before if name == "port"]) == 5
     writer = NeutronWriter(Requests(cloud.admin))
     gone = [Change(resource(name), given, o, None) for (name, given), o in before.items()]
