@@ -37,6 +37,7 @@ EXTENSIONS = frozenset(
         "stateful-security-group",
         "subnet-external-network",
         "subnet-service-types",
+        "trunk",
         "uplink-status-propagation",
     }
 )

@@ -418,3 +418,11 @@ async def test_a_question_that_is_given_up_holds_nobody_back(neutron, path, monk
     answered.set()
     await asyncio.to_thread(ended.wait, 10)
     reader.close()
+
+
+async def test_what_neutron_does_not_serve_is_not_read_from_tables_that_are_left(neutron, path):
+    insert(neutron, "trunks", id="t", project_id="p", name="left over", standard_attr_id=1)
+    reader = Reader(f"sqlite:///{path}", Facts(EXTENSIONS - {"trunk"}))
+    assert "trunk" not in reader.resources
+    assert "network" in reader.resources
+    reader.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncio import Future as AsyncFuture
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
-    from alcor_migrate.side import Change, Fingerprint, Rejection, Side
+    from alcor_migrate.side import Change, Fingerprint, Rejection
     from alcor_migrate.source.database.snapshot import Snapshot
     from alcor_migrate.source.neutron import NeutronSide
     from alcor_model import Resource
@@ -43,13 +43,14 @@ class Reader:
     """Snapshots of the database, read in a thread of their own. Raises SourceDatabaseError."""
 
     def __init__(self, url: str, facts: Facts) -> None:
-        self._database = Database(url, RULES)
+        offered = [rule for rule in RULES if (resource(rule.resource).alias or "") in {"", *facts.extensions}]
+        self._database = Database(url, offered)
         self._facts = facts
         self._steady: View | None = None
 
     @property
     def resources(self) -> frozenset[str]:
-        """The names of the resources that can be read here."""
+        """The names of the resources that can be read here: Neutron has loaded what serves them."""
         return frozenset(self._database.rules)
 
     @asynccontextmanager
@@ -265,8 +266,3 @@ class DatabaseSide:
                         found = str(given["fqdn"]).removeprefix(given["hostname"]).removeprefix(".")
             break
         return found
-
-
-def _side(side: DatabaseSide) -> Side:
-    """What the engine asks of a side, checked by mypy."""
-    return side
