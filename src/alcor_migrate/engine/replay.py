@@ -23,7 +23,7 @@ from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match, still_held
 from alcor_migrate.errors import CloudError, JournalError, MigrationError
 from alcor_migrate.journal import HANDOVER, INCOMPLETE, MARK, NOT_SENT
-from alcor_migrate.side import Change, Key, Query
+from alcor_migrate.side import Change, Key, Query, comes_to
 from alcor_model import resource
 
 if TYPE_CHECKING:
@@ -227,9 +227,11 @@ class Replay:
         seen: dict[Key, Change] = {}
         asked: set[Query] = set()
         for name in wanted.resources:
+            if not comes_to(passive, resource(name)):
+                continue
             keys = await differing(active, passive, resource(name), self._page_size)
             wanted = _union([wanted, Touched(keys=frozenset(keys))])
-        while keys_and_queries := self._unasked(wanted, seen, asked):
+        while keys_and_queries := self._unasked(wanted, seen, asked, passive):
             keys, queries = keys_and_queries
             asked |= queries
             steps += 1
@@ -260,14 +262,15 @@ class Replay:
         return changes
 
     def _unasked(
-        self, wanted: Touched, seen: dict[Key, Change], asked: set[Query]
+        self, wanted: Touched, seen: dict[Key, Change], asked: set[Query], passive: Side
     ) -> tuple[set[Key], set[Query]] | None:
-        """What of it has not been looked at yet; None when everything has."""
-        keys = set(wanted.keys - seen.keys())
+        """What of it is the passive side's and has not been looked at yet; None when everything has."""
+        keys = {key for key in wanted.keys - seen.keys() if comes_to(passive, resource(key.resource))}
         queries = {
             q
             for q in wanted.queries - asked
-            if not (q.resource == "security_group" and q.value in self._with_default_group)
+            if comes_to(passive, resource(q.resource))
+            and not (q.resource == "security_group" and q.value in self._with_default_group)
         }
         return (keys, queries) if keys or queries else None
 

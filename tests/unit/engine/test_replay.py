@@ -315,3 +315,23 @@ async def test_writes_to_what_nobody_declared_are_counted_by_name(replay, journa
     async with running(replay):
         await level(replay, journal)
     assert replay.undeclared == {"sfc": 2, "taas": 1}
+
+
+async def test_on_the_way_back_neutron_is_not_asked_for_what_does_not_come_back(replay, journal, writes, source):
+    """Of a port that is gone, seven other kinds of objects could refer to it."""
+    source.put("port", id="p", network_id="n", mac_address="m")
+    source.keeps_everything = False
+    replay.active = "target"
+    asked = []
+    find = source.find
+
+    async def noted(of, field, values):
+        asked.append((of.name, field))
+        return await find(of, field, values)
+
+    source.find = noted
+    await writes.record("DELETE", "/v2.0/ports/p", side="target")
+    async with running(replay):
+        await level(replay, journal)
+    assert not source.objects
+    assert asked == [("floatingip", "port_id")]
