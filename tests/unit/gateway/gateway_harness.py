@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 
+PATIENCE = 15.0  # seconds; only what never comes takes so long
+
 
 def answer(body=b"{}", status="200 OK", *fields):
     lines = [f"HTTP/1.1 {status}".encode(), b"Content-Length: %d" % len(body), *fields]
@@ -109,7 +111,7 @@ class RawClient:
         self.writer.transport.abort()
 
     async def head(self):
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
 
     async def answer(self, *, to_head=False):
         """(status, head, body) of one answer."""
@@ -119,7 +121,7 @@ class RawClient:
             return status, head, b""
         if re.search(rb"(?i)\r\ntransfer-encoding: *chunked\r\n", head):
             body = b""
-            while size := int(await asyncio.wait_for(self.reader.readline(), 5), 16):
+            while size := int(await asyncio.wait_for(self.reader.readline(), PATIENCE), 16):
                 body += await self.reader.readexactly(size)
                 assert await self.reader.readexactly(2) == b"\r\n"
             while (line := await self.reader.readline()) != b"\r\n":
@@ -127,11 +129,11 @@ class RawClient:
             return status, head, body
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)\r\n", head)
         if length:
-            return status, head, await asyncio.wait_for(self.reader.readexactly(int(length[1])), 5)
+            return status, head, await asyncio.wait_for(self.reader.readexactly(int(length[1])), PATIENCE)
         return status, head, await self.rest()
 
     async def rest(self):
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE)
 
     async def ask(self, method, path, body=b"", *fields, host=b"api"):
         lines = [f"{method} {path} HTTP/1.1".encode(), b"Host: " + host, *fields]
@@ -141,7 +143,7 @@ class RawClient:
         return await self.answer(to_head=method == "HEAD")
 
 
-async def eventually(condition, seconds=3.0):
+async def eventually(condition, seconds=PATIENCE):
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "it never came true"

@@ -15,7 +15,7 @@ from alcor_migrate.gateway.health import Condition, Health
 from alcor_migrate.journal import NOT_SENT
 from alcor_migrate.settings import HealthChecks
 
-QUICK = HealthChecks(interval=0.02, timeout=0.1, fall=2, rise=2)
+QUICK = HealthChecks(interval=0.02, timeout=5.0, fall=2, rise=2)
 NEVER = HealthChecks(interval=60.0)
 CHECK = "GET / HTTP/1.1"
 
@@ -224,6 +224,18 @@ async def test_a_read_that_breaks_everywhere_is_asked_once_of_each(make, connect
     assert gateway.stats.retried_reads_total == 2
 
 
+@pytest.mark.parametrize("route", [Route.PASS, Route.CAPTURE])
+async def test_a_write_that_breaks_is_asked_of_nobody_else(make, connect, servers, route):
+    for server in servers:
+        server.act = lambda _seen: None
+    gateway = await make(servers, NEVER)
+    await gateway.switch(route)
+    client = await connect(gateway)
+    assert (await client.ask("DELETE", "/v2.0/ports/p"))[0] == 502
+    assert (await client.ask("POST", "/v2.0/ports", b"{}"))[0] == 502
+    assert sum(len(server.asked) for server in servers) == 2
+
+
 async def test_broken_requests_take_a_server_out_but_never_the_last_one(make, connect, servers):
     gateway = await make(servers[:2], HealthChecks(interval=60.0, fall=2))
     client = await connect(gateway)
@@ -288,13 +300,13 @@ async def test_a_server_that_answers_checks_with_503_gets_no_more_and_ends_what_
 
 
 async def test_a_silent_server_is_taken_out_and_its_reads_are_asked_elsewhere(make, connect, servers, journal):
-    gateway = await make(servers[:2], HealthChecks(interval=0.05, timeout=0.3, fall=2))
+    gateway = await make(servers[:2], HealthChecks(interval=0.05, timeout=0.8, fall=2))
     await gateway.switch(Route.CAPTURE)
     servers[0].script = lambda seen, _writer: servers[0].never(seen)
     clients = [await connect(gateway) for _ in range(8)]
     reads = [asyncio.create_task(c.ask("GET", "/x")) for c in clients[:4]]
     writes = [asyncio.create_task(c.ask("POST", "/w", b"%d" % n)) for n, c in enumerate(clients[4:])]
-    await eventually(lambda: up(gateway) == ports(servers[1]))
+    await eventually(lambda: up(gateway) == ports(servers[1]), 20)
     assert [r[::2] for r in await asyncio.gather(*reads)] == [(200, b"b")] * 4
     stuck = [seen.body for seen in servers[0].asked if seen.body]
     assert stuck
