@@ -9,7 +9,7 @@ import structlog
 
 from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.gates import freshness
-from alcor_migrate.engine.verify import Verification, confirmed, describe, verify
+from alcor_migrate.engine.verify import Verification, confirmed, describe, suspected, verify
 from alcor_migrate.side import comes_to
 from alcor_migrate.status import SweepStatus
 from alcor_model import load_order
@@ -75,7 +75,7 @@ class Upkeep:
             active, passive = self._replay.sides()
             if not comes_to(passive, of):
                 continue
-            suspects = {k.id for k in await differing(active, passive, of, self._steering.chunk_size)}
+            suspects = (await suspected(active, passive, of, self._steering.chunk_size, self._store)).ids
             # What is being written now differs for a moment, and is replayed anyway; the sweep looks for the rest.
             lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS)
             if lasting:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -175,32 +175,54 @@ async def _verify(
     journal: Journal, replay: Replay, of: Resource, page_size: int, memory: Memory
 ) -> tuple[Verified, list[Mismatch]]:
     """Compare one resource."""
-    active, passive = replay.sides()
+    found = await suspected(*replay.sides(), of, page_size, memory)
+    mismatches = [_describe(change) for change in await confirmed(journal, replay, of, found.ids)]
+    return Verified(of.plural, time.time(), found.compared, found.unchanged, len(mismatches)), mismatches
+
+
+class Suspicion(NamedTuple):
+    """What differed at a first look at one resource."""
+
+    ids: set[str]
+    compared: int
+    """Objects, those that were not read again among them."""
+    unchanged: int
+    """Objects that were not read again."""
+
+
+async def suspected(
+    active: Side, passive: Side, of: Resource, page_size: int, memory: Memory | None = None
+) -> Suspicion:
+    """The objects of a resource that may differ; what `memory` knows to be equal still is not read again.
+
+    Raises CloudError.
+    """
+    memory = memory or _Forgetful()
     key = f"equal {active.name} {of.name}"
-    known = memory.recall(key, Equal, Equal()).marks
     counts: list[int] = []
-    suspects: set[str] = set()
-    skipped = 0
+
+    async def look_at(prefix: str = "") -> set[str]:
+        return {k.id for k in await differing(active, passive, of, page_size, counts.append, prefix)}
+
     async with AsyncExitStack() as stack:
         moving = [side for side in (active, passive) if not await stack.enter_async_context(steady(side))]
         before = await _Marks.taken([active, passive], of)
         if before is None:
-            suspects = {k.id for k in await differing(active, passive, of, page_size, counts.append)}
+            ids = await look_at()
+            return Suspicion(ids, sum(counts), 0)
+        known = memory.recall(key, Equal, Equal()).marks
+        changed = {bucket for bucket, mark in before.marks.items() if known.get(bucket) != mark}
+        unchanged = 0
+        if len(changed) > _FEW * len(before.marks):
+            ids = await look_at()
         else:
-            changed = {bucket for bucket, mark in before.marks.items() if known.get(bucket) != mark}
-            if len(changed) > _FEW * len(before.marks):
-                suspects = {k.id for k in await differing(active, passive, of, page_size, counts.append)}
-            else:
-                skipped = sum(n for bucket, n in before.objects.items() if bucket not in changed)
-                for bucket in sorted(changed):
-                    found = await differing(active, passive, of, page_size, counts.append, bucket)
-                    suspects |= {k.id for k in found}
-            if changed:
-                # What was fingerprinted has to be what was compared: nothing may have moved meanwhile.
-                equal = await before.unmoved(moving, of) - {i[:_BUCKET] for i in suspects}
-                memory.keep(key, Equal({bucket: before.marks[bucket] for bucket in sorted(equal)}))
-    mismatches = [_describe(change) for change in await confirmed(journal, replay, of, suspects)]
-    return Verified(of.plural, time.time(), sum(counts) + skipped, skipped, len(mismatches)), mismatches
+            unchanged = sum(n for bucket, n in before.objects.items() if bucket not in changed)
+            ids = set().union(*[await look_at(bucket) for bucket in sorted(changed)])
+        if changed:
+            # What was fingerprinted has to be what was compared: nothing may have moved meanwhile.
+            equal = await before.unmoved(moving, of) - {i[:_BUCKET] for i in ids}
+            memory.keep(key, Equal({bucket: before.marks[bucket] for bucket in sorted(equal)}))
+    return Suspicion(ids, sum(counts) + unchanged, unchanged)
 
 
 class _Marks:

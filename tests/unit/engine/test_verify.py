@@ -11,7 +11,7 @@ from memory import MemorySide
 from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.copy import Copy, CopyProgress
 from alcor_migrate.engine.replay import Replay
-from alcor_migrate.engine.verify import verify
+from alcor_migrate.engine.verify import suspected, verify
 from alcor_migrate.errors import CloudUnreachable
 from alcor_migrate.side import Fingerprint, Key
 from alcor_model import digest, load_order, resource
@@ -129,6 +129,15 @@ async def test_a_second_verify_reads_nothing_that_has_not_changed(running, journ
     assert not source.read_buckets
     ports = next(v for v in again.resources if v.resource == "ports")
     assert (ports.compared, ports.unchanged) == (40, 40)
+
+
+async def test_a_sweep_knows_what_a_verify_has_seen(running, journal, source, target, memory):
+    fill(source, target)
+    await verify(journal, running, 7, memory=memory)
+    source.read_whole.clear()
+    source.objects[Key("port", "011-17")]["name"] = "written by an agent"
+    assert await suspected(source, target, PORT, 7, memory) == ({"011-17"}, 40, 39)
+    assert not source.read_whole
 
 
 @pytest.mark.parametrize("changed", ["source", "target"])
