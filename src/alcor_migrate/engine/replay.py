@@ -11,7 +11,6 @@ low watermark is newer here than in the chunk, and is left out of it (the DBLog 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +20,7 @@ import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match, still_held
-from alcor_migrate.errors import CloudError, JournalError, MigrationError
+from alcor_migrate.errors import CloudError, JournalError
 from alcor_migrate.journal import HANDOVER, INCOMPLETE, MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query, comes_to
 from alcor_model import resource
@@ -214,8 +213,8 @@ class Replay:
         finally:
             for task in (entry, asked):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, MigrationError):
-                    await task
+            # Not awaited one by one: the end of a task that we have cancelled must not hide that we are cancelled.
+            await asyncio.gather(entry, asked, return_exceptions=True)
 
     async def _settle(self, active_name: str, wanted: Touched) -> list[Change]:
         """Make the passive side hold what the active one holds, for what is wanted and all that follows from it.

@@ -335,3 +335,23 @@ async def test_on_the_way_back_neutron_is_not_asked_for_what_does_not_come_back(
         await level(replay, journal)
     assert not source.objects
     assert asked == [("floatingip", "port_id")]
+
+
+async def test_replay_ends_when_it_is_told_even_while_it_wakes_up(replay, journal, monkeypatch):
+    waking = asyncio.Event()
+
+    async def wait(_after):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            waking.set()
+            await asyncio.sleep(0.02)  # it takes a moment to end
+
+    monkeypatch.setattr(journal, "wait", wait)
+    task = asyncio.create_task(replay.run())
+    await asyncio.sleep(0.02)
+    replay._wanted.set()
+    await waking.wait()
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=5)
+    assert done
