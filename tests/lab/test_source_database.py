@@ -100,7 +100,7 @@ async def test_a_user_who_may_only_select_is_enough_and_nobody_can_write(url, op
         reading._database.quick = False  # as a server without CRC32C
         thorough = await mighty.fingerprints(resource("port"), 3)
         assert {b: f.objects for b, f in quick.items()} == {b: f.objects for b, f in thorough.items()}
-        snapshot = reading._database.snapshot(reading._facts)
+        snapshot = reading._database.snapshot(reading.facts)
         with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"):
             snapshot._connection.exec_driver_sql("UPDATE ports SET name = 'written'")
         snapshot.close()
@@ -307,7 +307,7 @@ async def test_postgresql_gives_the_same_objects(url, postgresql, opened):
 async def test_postgresql_is_only_read_and_tells_changes(postgresql, opened):
     side, _ = opened(postgresql)
     reading = await side._open()
-    snapshot = reading._database.snapshot(reading._facts)
+    snapshot = reading._database.snapshot(reading.facts)
     with pytest.raises(sa.exc.SQLAlchemyError, match="read-only"):
         snapshot._connection.exec_driver_sql("UPDATE ports SET name = 'written'")
     snapshot.close()

@@ -311,12 +311,14 @@ class Api:
     def __init__(self, objects):
         self.objects = objects
         self.asked = []
+        shown = {"ip_address": "10.9.9.9", "hostname": "host-10-9-9-9", "fqdn": "host-10-9-9-9.cloud.example."}
+        self.ports = [{"id": "another", "dns_name": "", "dns_assignment": [shown]}]
 
     async def extensions(self):
         return set(EXTENSIONS)
 
     async def pages(self, of, _size):
-        yield [o for o in self.objects.values() if "fixed_ips" in o] if of.name == "port" else []
+        yield self.ports if of.name == "port" else []
 
     async def read(self, _of, ids):
         self.asked += ids
@@ -426,3 +428,23 @@ async def test_what_neutron_does_not_serve_is_not_read_from_tables_that_are_left
     assert "trunk" not in reader.resources
     assert "network" in reader.resources
     reader.close()
+
+
+async def test_a_cloud_without_ports_shows_its_domain_later(neutron, path):
+    api = Api({})
+    shown, api.ports = api.ports, []
+    source = side(path, api)
+    assert [page async for page in source.pages(PORT, 10)] == []
+    port(neutron, "a1", 1)
+    api.ports = shown
+    async with source.steady():
+        assert source._reader.facts.dns_domain == "cloud.example."
+        port(neutron, "a2", 2)
+    found = {o["id"]: o async for page in source.pages(PORT, 10) for o in page}
+    assert found["a2"]["dns_assignment"][0]["fqdn"] == "host-10-0-0-2.cloud.example."
+    await source.close()
+
+
+def test_without_the_domain_ports_are_left_to_the_api(neutron, snapshot):
+    port(neutron, "a1", 1)
+    assert snapshot(Facts(EXTENSIONS)).page("port", "", 10)[1] == ["a1"]

@@ -125,7 +125,9 @@ def _names(found: Json, row: Row, facts: Facts) -> None:
     """What the internal DNS knows of the port (ML2's driver dns_integration)."""
     if facts.has("dns-integration"):
         found["dns_name"] = row["dns.dns_name"] or ""
-        name, domain = "", facts.dns_domain
+        if facts.dns_domain is None and found["fixed_ips"]:
+            raise AskApiError(row["id"])
+        name, domain = "", facts.dns_domain or ""
         if domain and domain != _DEFAULT_DOMAIN and row["dns.port_id"] is not None:
             name = row["dns.dns_name"] or ""
             domain = row["dns.current_dns_domain"] or domain

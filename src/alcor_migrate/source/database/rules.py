@@ -59,8 +59,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Aliases of what is loaded; an object has the fields of these only."""
     project_id: str = ""
     """Of our administrator: `shared` is answered from the caller's point of view."""
-    dns_domain: str = ""
-    """Neutron's option, with its final dot."""
+    dns_domain: str | None = None
+    """Neutron's option, with its final dot; None while there is no port whose answer shows it."""
 
     def has(self, alias: str) -> bool:
         """Whether an extension is loaded."""

@@ -45,8 +45,14 @@ class Reader:
     def __init__(self, url: str, facts: Facts) -> None:
         offered = [rule for rule in RULES if (resource(rule.resource).alias or "") in {"", *facts.extensions}]
         self._database = Database(url, offered)
-        self._facts = facts
+        self.facts = facts
         self._steady: View | None = None
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether a fact was not to be had when this was opened, and nobody relies on what it says now."""
+        unknown = self.facts.dns_domain is None and self.facts.has("dns-integration")
+        return unknown and self._steady is None
 
     @property
     def resources(self) -> frozenset[str]:
@@ -79,7 +85,7 @@ class Reader:
     @asynccontextmanager
     async def _view(self) -> AsyncIterator[View]:
         thread = ThreadPoolExecutor(1, thread_name_prefix="source-database")
-        opening = thread.submit(self._database.snapshot, self._facts)
+        opening = thread.submit(self._database.snapshot, self.facts)
         try:
             yield View(await asyncio.wrap_future(opening), thread)
         finally:
@@ -247,18 +253,19 @@ class DatabaseSide:
 
     async def _open(self) -> Reader:
         async with self._opening:
-            if self._reader is None:
+            if self._reader is None or self._reader.may_learn:
                 facts = Facts(
                     frozenset(await self._api.extensions()),
                     await self._project_id(),
                     await self._dns_domain(),
                 )
-                self._reader = await asyncio.to_thread(Reader, self._url, facts)
+                if self._reader is None or self._reader.facts != facts:
+                    self._reader = await asyncio.to_thread(Reader, self._url, facts)
             return self._reader
 
-    async def _dns_domain(self) -> str:
-        """Neutron's option, which only the names that it gives to addresses show."""
-        found = ""
+    async def _dns_domain(self) -> str | None:
+        """Neutron's option, which only the names that it gives to addresses show; None where there are none yet."""
+        found = None
         async for page in self._api.pages(resource("port"), _SAMPLE):
             for port in page:
                 for given in port.get("dns_assignment") or ():
