@@ -329,3 +329,21 @@ async def test_everything_that_is_served_is_declared(admin):
             assert (await admin.get(f"/{of.collection}"))[0] == 200
     assert kind(await admin.get("/trunks")) == (404, "HTTPNotFound")
     assert (await admin.get("/extensions"))[1]["extensions"]
+
+
+async def test_what_was_loaded_below_an_object_is_shown_in_it(admin, native):
+    await native.post("/routers/bulk", {"routers": [{"id": "r", "project_id": "p"}, {"id": "s", "project_id": "p"}]})
+    helper = {"id": "h", "router_id": "r", "protocol": "udp", "port": 69, "helper": "tftp"}
+    await native.post("/conntrack-helpers/bulk", {"conntrack_helpers": [helper]})
+    assert (await admin.get("/routers/r"))[1]["router"]["conntrack_helpers"] == [
+        {"protocol": "udp", "port": 69, "helper": "tftp"}
+    ]
+    assert not (await admin.get("/routers/s"))[1]["router"].get("conntrack_helpers")
+    floating = {"id": "f", "project_id": "p", "elastic_ip": "203.0.113.5", "port_id": "", "private_ip": ""}
+    floating |= {"neutron:attributes": {"floating_network_id": "n"}}
+    await native.post("/elasticips/bulk", {"elasticips": [floating]})
+    forwarding = {"id": "x", "floatingip_id": "f", "protocol": "tcp", "internal_port": 22, "external_port": 2222}
+    forwarding |= {"internal_port_id": "p1", "internal_ip_address": "10.0.0.5"}
+    await native.post("/port-forwardings/bulk", {"port_forwardings": [{**forwarding, "description": ""}]})
+    shown = (await admin.get("/floatingips/f"))[1]["floatingip"]["port_forwardings"]
+    assert shown == [{k: v for k, v in forwarding.items() if k != "floatingip_id"}]

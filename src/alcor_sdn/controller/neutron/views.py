@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alcor_model.catalogue import (
+    CONNTRACK_HELPER,
     FLOATING_IP,
     NETWORK,
     PORT,
+    PORT_FORWARDING,
     ROUTER,
     SECURITY_GROUP,
     SECURITY_GROUP_RULE,
@@ -36,6 +38,10 @@ _PORT_DETAILS = (
     "device_owner",
 )
 
+_FORWARDED = ("id", "protocol", "internal_ip_address", "internal_port_id", "internal_port", "external_port")
+_HELPED = ("protocol", "port", "helper")
+"""What is shown of a forwarding inside its floating IP, and of a helper inside its router."""
+
 
 def listed(session: Session, of: Resource, found: list[Json], fields: Sequence[str] = ()) -> list[Json]:
     """The objects as a list shows them: Neutron does not say of a group's rules there whose they are."""
@@ -55,6 +61,8 @@ def shown(session: Session, of: Resource, found: list[Json], fields: Sequence[st
         whole = _security_groups(session, found)
     elif of is FLOATING_IP:
         whole = _floating_ips(session, found)
+    elif of is ROUTER:
+        whole = _routers(session, found)
     else:
         whole = found
     away = policy.hidden(session, of)
@@ -83,10 +91,28 @@ def _security_groups(session: Session, found: list[Json]) -> list[Json]:
 def _floating_ips(session: Session, found: list[Json]) -> list[Json]:
     ids = sorted({one["port_id"] for one in found if one.get("port_id")})
     ports = {port["id"]: port for some in _chunks(ids) for port in session.find(PORT, id=some)}
+    forwardings = _grouped(session, PORT_FORWARDING, "floatingip_id", found)
     return [
-        {**one, "port_details": _details(ports.get(one.get("port_id") or "")), "port_forwardings": []}
+        {
+            **one,
+            "port_details": _details(ports.get(one.get("port_id") or "")),
+            "port_forwardings": _parts(_FORWARDED, forwardings.get(one["id"], ())),
+        }
         for one in found
     ]
+
+
+def _routers(session: Session, found: list[Json]) -> list[Json]:
+    """Routers with the helpers that were loaded with them; this API makes none."""
+    helpers = _grouped(session, CONNTRACK_HELPER, "router_id", found)
+    return [
+        {**one, "conntrack_helpers": _parts(_HELPED, helpers[one["id"]])} if one["id"] in helpers else one
+        for one in found
+    ]
+
+
+def _parts(names: Sequence[str], found: Iterable[Json]) -> list[Json]:
+    return [{name: one[name] for name in names if name in one} for one in found]
 
 
 def _details(port: Json | None) -> Json | None:
