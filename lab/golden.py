@@ -9,6 +9,7 @@ so that a new run differs only where Neutron does. The tests in tests/unit/model
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -71,4 +72,5 @@ def write(directory: Path = GOLDEN) -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"{write()} objects in {GOLDEN}")

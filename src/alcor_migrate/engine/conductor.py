@@ -46,6 +46,8 @@ _HOOK_PAUSE = 10.0
 _ATTENTION_INTERVAL = 1.0
 _DRAIN_LOOK = 1.0
 _RESUME_PATIENCE = 30.0
+_ORPHAN_PATIENCE = 5.0
+"""Seconds that a side is given to end what a process that died had sent, as the workers' master gives it too."""
 
 
 class Migration(Machinery):
@@ -158,7 +160,12 @@ class Migration(Machinery):
         return await self.upkeep.verify_in_words()
 
     async def _settle_unknown_writes(self) -> None:
-        """Give writes that a crash cut off their place in the order; replay then reads what became of them."""
+        """Give writes that a crash cut off their place in the order; replay then reads what became of them.
+
+        Not at once: the side may still be at work on them. Until then their gate is closed.
+        """
+        if await self.journal.unsettled():
+            await asyncio.sleep(_ORPHAN_PATIENCE)
         for unsettled in await self.journal.unsettled():
             log.warning("unknown_write", method=unsettled.intent.method, path=unsettled.intent.path)
             await self.journal.settle(unsettled.seq, "found without an outcome at start", writer=unsettled.writer)

@@ -1,6 +1,7 @@
 """A whole migration with everything around it in memory: its states, what needs attention, panic, postponing."""
 
 import asyncio
+import time
 
 import pytest
 from around import MemorySurroundings, migrating, until
@@ -9,6 +10,7 @@ from alcor_migrate.engine import conductor
 from alcor_migrate.engine.state import State
 from alcor_migrate.errors import ControlError, GateClosed, StateError
 from alcor_migrate.gateway import Route
+from alcor_migrate.journal import Intent
 from alcor_migrate.side import Key
 from alcor_migrate.status import gather, to_json
 
@@ -74,6 +76,20 @@ async def test_started_again_it_goes_on_where_it_was(tmp_path, around):
         assert migration.store.state is State.SWITCHED
         assert migration.gateway.route is Route.TARGET
         assert migration.replay.active == "target"
+
+
+async def test_a_write_that_a_crash_cut_off_is_given_time_before_it_is_looked_at(tmp_path, around, monkeypatch):
+    monkeypatch.setattr(conductor, "_ORPHAN_PATIENCE", 0.4)
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+        intent = Intent(method="POST", path="/v2.0/networks", request_id="r", started_at=time.time())
+        await migration.journal.intent(intent)
+    async with migrating(tmp_path, around) as migration:
+        with pytest.raises(GateClosed, match="unknown writes"):
+            await migration.cutover("ann")
+        around.source.put("network", id="late", name="Neutron was still at work on it")
+        await until(lambda: Key("network", "late") in around.target.objects)
+        assert (await migration.cutover("ann")).succeeded
 
 
 async def test_a_rejected_object_needs_attention_and_resume_offers_it_again(tmp_path, around):
