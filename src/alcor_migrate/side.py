@@ -31,9 +31,7 @@ class Key(NamedTuple):
         return f"{self.resource} {self.id}"
 
 
-COMES_BACK = frozenset(
-    {"network", "subnet", "security_group", "security_group_rule", "router", "port", "floatingip"}
-)
+COMES_BACK = frozenset({"network", "subnet", "security_group", "security_group_rule", "router", "port", "floatingip"})
 """The resources that Alcor's Neutron API serves, so that they can change there and come back with a reverse. Of all
 others Alcor only keeps what the source gave it, and Neutron keeps its own."""
 
