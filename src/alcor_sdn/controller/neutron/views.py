@@ -105,10 +105,7 @@ def _floating_ips(session: Session, found: list[Json]) -> list[Json]:
 def _routers(session: Session, found: list[Json]) -> list[Json]:
     """Routers with the helpers that were loaded with them; this API makes none."""
     helpers = _grouped(session, CONNTRACK_HELPER, "router_id", found)
-    return [
-        {**one, "conntrack_helpers": _parts(_HELPED, helpers[one["id"]])} if one["id"] in helpers else one
-        for one in found
-    ]
+    return [{**one, "conntrack_helpers": _parts(_HELPED, helpers.get(one["id"], ()))} for one in found]
 
 
 def _parts(names: Sequence[str], found: Iterable[Json]) -> list[Json]:
