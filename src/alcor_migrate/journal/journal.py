@@ -38,6 +38,7 @@ PROBE_SECONDS = 0.25
 # Seconds. Whoever wants the interpreter while the other thread computes, gets it after this time; with Python's 5 ms
 # a commit waits for a busy event loop longer than for the disk.
 _TURN = 0.0005
+_RESTART = "This is a defect, and the log has its details. What was answered is on disk: restart `alcor-migrate run`."
 _T = TypeVar("_T")
 
 _Job = tuple[tuple[Entry, ...], "asyncio.Future[int]"]
@@ -66,6 +67,8 @@ class Journal:
         self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="journal-checkpointer")
         self._checkpoint: Future[None] | None = None
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._taken: list[_Job] = []
+        """What the writer has taken from the queue and not ended yet."""
         self._open: set[int] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self._stalled = False
@@ -223,6 +226,19 @@ class Journal:
     # -- the writer thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._write_groups()
+        except Exception as error:  # whatever it is, nobody may wait for ever for what is not written any more
+            log.exception("journal_writer_died")
+            self._refuse_all(JournalError(f"the journal's writer died: {type(error).__name__}: {error}", _RESTART))
+
+    def _refuse_all(self, error: JournalError) -> None:
+        self._stalled = True
+        self._report([(future, error) for _, future in self._taken])
+        while (job := self._queue.get()) is not None:
+            self._report([(job[1], error)])
+
+    def _write_groups(self) -> None:
         ending = False
         while not ending:
             job = self._queue.get()
@@ -234,7 +250,8 @@ class Journal:
                 job = self._queue.get()
             ending = job is None
             while group:
-                group = self._commit(group)
+                self._taken = group
+                group = self._taken = self._commit(group)
                 if group:
                     ending = self._stall(group) or ending
 
@@ -341,7 +358,7 @@ class Journal:
     def _finished(self, done: _Done, position: int, seq: int) -> None:
         self._seq = max(self._seq, seq)
         for future, result in done:
-            if future.cancelled():
+            if future.done():  # cancelled, or reported before the writer died
                 continue
             if isinstance(result, JournalError):
                 future.set_exception(result)

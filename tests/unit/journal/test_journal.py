@@ -227,6 +227,22 @@ async def test_a_commit_that_failed_late_is_not_kept_twice(journal, monkeypatch)
     assert [e.position for e in events if e.seq == seq] == [position]
 
 
+async def test_nobody_waits_for_ever_when_the_writer_dies_of_a_defect(journal, monkeypatch):
+    def defect(_entries):
+        raise KeyError("nobody foresaw this")
+
+    seq = await journal.intent(intent())
+    monkeypatch.setattr(journal._store, "write", defect)
+    async with asyncio.timeout(10):
+        with pytest.raises(JournalError, match="writer died: KeyError"):
+            await journal.outcome(seq, outcome())
+        with pytest.raises(JournalError, match="writer died: KeyError"):
+            await journal.mark("watermark", "token")
+        with pytest.raises(JournalStalled):
+            await journal.intent(intent())
+    assert journal.stalled
+
+
 async def test_closing_while_stalled_fails_what_waits(tmp_path, monkeypatch):
     journal = await Journal.open(tmp_path / "j")
     seq = await journal.intent(intent())
