@@ -146,7 +146,7 @@ def unfiltered_router(session: Session, router: Json) -> Json:
     """A router as the answers to `add_extraroutes` and `remove_extraroutes` show it: with all that Neutron knows."""
     gateway = router.get("external_gateway_info") or {}
     return {
-        **router,
+        **_routers(session, [router])[0],
         "enable_snat": gateway.get("enable_snat", True),
         "gw_port_id": routers.gateway_port_id(session, router),
         "ha_vr_id": 0,
