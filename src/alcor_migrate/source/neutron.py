@@ -128,17 +128,18 @@ class NeutronSide:
             while True:
                 marker = markers[-1] if markers else None
                 page = await self._page(of, [*scope, *only], size, marker)
-                if page is None or (marker and page and page[0]["id"] <= marker):
+                ids = [o["id"] for o in page or () if o["id"]]
+                if page is None or (marker and ids and ids[0] <= marker):
                     markers.pop()
                     continue
                 fresh = [o for o in page if o["id"] not in given]
                 if fresh:
                     self._scopes.meet(fresh)
                     yield fresh
-                if len(page) < size:
+                if len(page) < size or not ids:
                     break
-                given.update(o["id"] for o in fresh)
-                markers = [o["id"] for o in page]
+                given.update(ids)
+                markers = ids
 
     async def _page(self, of: Resource, scope: Params, size: int, marker: str | None) -> list[Json] | None:
         params = [*scope, ("limit", str(size)), ("sort_key", "id"), ("sort_dir", "asc")]

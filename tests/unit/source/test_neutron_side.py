@@ -4,7 +4,8 @@ import pytest
 
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.source import NeutronSide
-from alcor_model import RESOURCES, resource
+from alcor_model import RESOURCES, resource, to_alcor
+from alcor_model.errors import MalformedObject
 
 OURS = "p-admin"
 EVERYTHING = {of.alias for of in RESOURCES if of.alias}
@@ -176,6 +177,23 @@ async def test_a_marker_that_is_deleted_meanwhile_loses_and_repeats_nothing(name
     found = [o["id"] for o in await everything(neutron, name, 2)]
     assert sorted(set(found)) == sorted(found)
     assert set(found) >= {"i0", "i1", "i2", "i4", "i5", "i6"}
+
+
+@pytest.mark.parametrize("broken", [{"name": "without"}, {"id": None}, None, "text"], ids=str)
+async def test_what_has_no_id_is_given_on_and_keeps_nobody_up(broken):
+    """Whoever converts it names it: `network (without id): field 'id' ...`."""
+
+    class Broken(Neutron):
+        def _answer(self, path, params):
+            answer = super()._answer(path, params)
+            if "networks" in answer and not dict(params).get("marker"):
+                answer["networks"].insert(0, broken)
+            return answer
+
+    found = await everything(Broken(networks=some(5)), "network", 2)
+    assert sorted(o["id"] for o in found) == ["", "i0", "i1", "i2", "i3", "i4"]
+    with pytest.raises(MalformedObject, match=r"network \(without id\): field 'id'"):
+        to_alcor(resource("network"), next(o for o in found if not o["id"]))
 
 
 async def test_listing_groups_makes_none():
