@@ -14,6 +14,7 @@
     ├── GatewayError                 the gateway cannot listen, switch or hold
     ├── StateError                   a verb is not possible in the state the migration is in
     │   └── StateDirectoryBusy       another `run` owns the state directory
+    ├── StateNotWritten              the state directory cannot be written; what was to be recorded has not happened
     ├── GateClosed                   a gate refused a step; carries the verdicts
     ├── HookRefused                  a hook of the operator refused a step
     └── ControlError                 the running migration cannot be reached through its control socket
@@ -120,6 +121,12 @@ class StateDirectoryBusy(StateError):
     """Another `run` owns the state directory."""
 
     next_step = "Use `alcor-migrate status` to see it; stop it first, or give this run a directory of its own."
+
+
+class StateNotWritten(MigrationError):
+    """The state directory cannot be written; what was to be recorded has not happened."""
+
+    next_step = "Check free space and health of the disk under state_dir; it is tried again."
 
 
 class GateClosed(MigrationError):

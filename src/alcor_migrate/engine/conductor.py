@@ -27,7 +27,7 @@ from alcor_migrate.engine.forecast import Forecast, forecast
 from alcor_migrate.engine.machinery import ENDS, OURSELVES, UNFINISHED, Machinery, path_of
 from alcor_migrate.engine.postponement import Postponement
 from alcor_migrate.engine.state import State
-from alcor_migrate.errors import CloudError, GateClosed, HookRefused, JournalError, StateError
+from alcor_migrate.errors import CloudError, GateClosed, HookRefused, JournalError, StateError, StateNotWritten
 from alcor_migrate.gateway import Route
 
 if TYPE_CHECKING:
@@ -122,17 +122,18 @@ class Migration(Machinery):
         async def agreed() -> str:
             await self._calm.wait()
             await self.ask(after, OURSELVES, reason)
+            self.enter(after, OURSELVES, reason)
             return reason
 
-        self.enter(after, OURSELVES, await self._until_it_works(activity, agreed))
+        await self._until_it_works(activity, agreed)
 
     async def _until_it_works(self, activity: str, work: Callable[[], Coroutine[None, None, str]]) -> str:
-        """Do a step; when a side fails or a hook refuses, say so in the status and try again until it works."""
+        """Do a step; when a side or a disk fails, or a hook refuses, say so in the status and try until it works."""
         while True:
             self.activity = activity
             try:
                 return await work()
-            except (CloudError, HookRefused) as error:
+            except (CloudError, HookRefused, JournalError, StateNotWritten) as error:
                 self.activity = f"{activity}: waits, because {error.message}"
                 log.warning("step_waits", step=activity, reason=error.message)
                 await asyncio.sleep(_HOOK_PAUSE if isinstance(error, HookRefused) else _RETRY_PAUSE)
@@ -176,7 +177,8 @@ class Migration(Machinery):
         """Enter `needs_attention` when something does, and leave it when nothing does any more."""
         while True:
             if not self._verb.locked():
-                with contextlib.suppress(JournalError):  # a journal that cannot be read is told by who needs it
+                # What cannot be read or written is told by who needs it, and noted here once it can be.
+                with contextlib.suppress(JournalError, StateNotWritten):
                     await self._look_around()
             await asyncio.sleep(_ATTENTION_INTERVAL)
 
@@ -184,6 +186,8 @@ class Migration(Machinery):
         evidence = await self.evidence(quick=True)
         if self._verb.locked() or self.store.standing in ENDS:
             return
+        if self.store.state in UNFINISHED:  # the end of a handover that failed could not be recorded then
+            self.enter(UNFINISHED[self.store.state], OURSELVES, "the handover was interrupted; nothing was switched")
         seen = concerns(evidence, self._crew.stopped, self.panic, self.settings.engine.attention_after)
         self.concerns = self._attention.look(seen, time.time())
         attentive = self.store.state is State.NEEDS_ATTENTION
@@ -380,13 +384,13 @@ class Migration(Machinery):
         finally:
             self._handover = None
         self.attempts += attempts
-        self.store.keep("attempts", self.attempts)
         last = attempts[-1]
         if last.succeeded:
-            self.upkeep.forget()
             self.announce(switched[0])
+            self.upkeep.forget()
         else:
             self.enter(back, OURSELVES, f"not switched after {len(attempts)} attempts: {last.reason}")
+        self.store.keep("attempts", self.attempts)
         return last
 
     async def _pass_gates(self, step: str, to: str, actor: str, without: str = "") -> None:

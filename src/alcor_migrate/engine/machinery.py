@@ -20,7 +20,7 @@ from alcor_migrate.engine.steering import Brakes, Steering
 from alcor_migrate.engine.surroundings import Surroundings
 from alcor_migrate.engine.throttle import Throttle, ThrottledSide
 from alcor_migrate.engine.upkeep import Upkeep
-from alcor_migrate.errors import CloudError
+from alcor_migrate.errors import CloudError, StateNotWritten
 from alcor_migrate.gateway import Route
 from alcor_migrate.journal import Journal
 
@@ -150,7 +150,10 @@ class Machinery:
         now = time.monotonic()
         if now - self._saved_at > _SAVE_INTERVAL:
             self._saved_at = now
-            self.store.keep("applied", position)
+            try:
+                self.store.keep("applied", position)
+            except StateNotWritten as error:  # nothing hangs on this one: the next is written
+                log.warning("applied_not_kept", reason=error.message)
 
     # -- what the gates and the concerns look at -----------------------------------------------------------------
 

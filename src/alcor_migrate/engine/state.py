@@ -14,6 +14,7 @@ what leads on (cutover, complete) is not.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -25,9 +26,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from alcor_migrate.errors import StateDirectoryBusy, StateError
+from alcor_migrate.errors import StateDirectoryBusy, StateError, StateNotWritten
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _T = TypeVar("_T")
@@ -197,7 +199,10 @@ class StateStore:
             )
 
     def move(self, following: State, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> Transition:
-        """Enter a state and record it. Durable when it returns. Raises StateError when that is not possible."""
+        """Enter a state and record it. Durable when it returns.
+
+        Raises StateError when that is not possible; StateNotWritten, and the state is the one before.
+        """
         self.expect(following)
         made = Transition(time.time(), actor, self._state.value, following.value, reason, evidence or {})
         self._append(made, TRANSITION)
@@ -207,7 +212,10 @@ class StateStore:
         return made
 
     def note(self, act: str, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> None:
-        """Record something that was done and that left the state as it is. Durable when it returns."""
+        """Record something that was done and that left the state as it is. Durable when it returns.
+
+        Raises StateNotWritten.
+        """
         here = self._state.value
         self._append(Transition(time.time(), actor, here, here, reason, evidence or {}), act)
 
@@ -232,7 +240,7 @@ class StateStore:
             "reason": made.reason,
             "evidence": json.dumps(made.evidence),
         }
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(_audit.insert().values(row))
 
     def _read(self, which: sa.ColumnElement[bool]) -> list[Entry]:
@@ -241,11 +249,19 @@ class StateStore:
         return [Entry(r.at, r.actor, r.before, r.after, r.reason, json.loads(r.evidence), act=r.act) for r in rows]
 
     def keep(self, name: str, value: Any) -> None:
-        """Remember a fact under a name; durable when it returns."""
+        """Remember a fact under a name; durable when it returns. Raises StateNotWritten."""
         row = {"name": name, "value": msgspec.json.encode(value)}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.delete(_facts).where(_facts.c.name == name))
             connection.execute(_facts.insert().values(row))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:  # a full disk, a read-only one, one that fails
+            raise StateNotWritten(f"the state directory {self._directory} cannot be written: {error.orig}") from error
 
     def recall(self, name: str, kind: type[_T], otherwise: _T) -> _T:
         """A remembered fact, or something else when there is none."""

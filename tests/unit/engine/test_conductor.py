@@ -1,6 +1,7 @@
 """A whole migration with everything around it in memory: its states, what needs attention, panic, postponing."""
 
 import asyncio
+import sqlite3
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from around import MemorySurroundings, migrating, until
 
 from alcor_migrate.engine import conductor
 from alcor_migrate.engine.state import State
-from alcor_migrate.errors import ControlError, GateClosed, StateError
+from alcor_migrate.errors import ControlError, GateClosed, StateError, StateNotWritten
 from alcor_migrate.gateway import Route
 from alcor_migrate.journal import Intent
 from alcor_migrate.side import Key
@@ -151,6 +152,61 @@ async def test_a_journal_that_cannot_be_written_needs_attention_until_it_can(tmp
         migration.journal._stalled = False
         await ready(migration)
         assert migration.store.transitions()[-1].reason == "nothing needs attention any more"
+
+
+def fill(migration, monkeypatch):
+    """Let the disk under the state directory be full while the patch lasts."""
+
+    def full(_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(migration.store._engine.dialect, "do_commit", full)
+
+
+async def test_a_full_disk_stops_no_part_of_the_engine_for_good(tmp_path, around, monkeypatch):
+    monkeypatch.setattr("alcor_migrate.engine.attention.STALL_PATIENCE", 0.0)
+    monkeypatch.setattr(conductor, "_RETRY_PAUSE", 0.01)
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+        with monkeypatch.context() as patched:
+            fill(migration, patched)
+            migration.journal._stalled = True
+            await until(lambda: migration.concerns)
+            with pytest.raises(StateNotWritten, match="disk is full"):
+                await migration.verify()
+            around.source.put("network", id="n9", name="meanwhile")
+            await migration.replay.recheck([Key("network", "n9")])
+            migration.replay._save(migration.replay.applied)
+            assert migration.store.state is State.READY
+        await until(lambda: migration.store.state is State.NEEDS_ATTENTION)
+        migration.journal._stalled = False
+        await ready(migration)
+        assert migration._crew.stopped == {}
+        assert (await migration.verify()).clean
+        assert (await migration.cutover("ann")).succeeded
+
+
+async def test_a_handover_that_could_not_be_recorded_is_none_and_can_be_asked_for_again(
+    tmp_path, around, monkeypatch
+):
+    async with migrating(tmp_path, around, cutover_attempts=1) as migration:
+        await ready(migration)
+        hold = migration.gateway.hold
+        with monkeypatch.context() as patched:
+
+            async def full_from_now_on(bound):
+                fill(migration, patched)
+                return await hold(bound)
+
+            patched.setattr(migration.gateway, "hold", full_from_now_on)
+            with pytest.raises(StateNotWritten):
+                await migration.cutover("ann")
+            assert migration.store.state is State.CUTTING_OVER
+            assert migration.gateway.route is Route.CAPTURE
+            assert migration.attempts[-1].why == "failed"
+        await ready(migration)
+        assert migration.replay.active == "source"
+        assert (await migration.cutover("ann")).succeeded
 
 
 async def test_what_leads_back_is_possible_while_something_needs_attention(tmp_path, around):
