@@ -59,7 +59,8 @@ class Database:
             # What SQLAlchemy says of an address may contain its password.
             raise SourceDatabaseError(
                 f"source.database is not an address of a database that can be used here ({type(error).__name__})",
-                "Write mysql+pymysql://USER:PASSWORD@HOST/neutron or postgresql+psycopg://… and install that driver.",
+                "Write mysql+pymysql://USER:PASSWORD@HOST/neutron or postgresql+psycopg://…, and install its driver: "
+                "`pip install alcor-migrate[mariadb]`, or `[postgresql]`.",
             ) from None
         self.dialect = self._engine.dialect.name
         if self.dialect not in _SUPPORTED:
