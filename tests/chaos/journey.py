@@ -366,7 +366,9 @@ def _stands(status):
 def _well(status):
     """Whether nothing is open or in need of anything."""
     journal, replay = status["journal"], status["replay"]
-    caught_up = replay["applied"] >= journal["position"] and not journal["unknown"] and not journal["stalled"]
+    # what the journal calls unknown stays so, and replay has read what became of it; what a crash cut off is a gate
+    settled = all(gate["open"] for gate in status["gates"] if gate["name"] == "unknown writes")
+    caught_up = replay["applied"] >= journal["position"] and settled and not journal["stalled"]
     open_ones = replay["trouble"] or replay["poison"] or status["attention"] or status["gateway"]["in_flight_writes"]
     return caught_up and not open_ones and status["state"] in ("ready", "switched", "reversed")
 
