@@ -6,17 +6,20 @@ MODULE is the one that holds `application`. It finds its configuration through t
 OpenStack's APIs take sys.argv for their own. The functions are called before the first request is taken.
 """
 
+import errno
 import importlib
 import os
 import signal
 import socket
 import sys
 import tempfile
+import time
 
 from launch import die_with  # type: ignore[import-not-found]  # a script's own folder is its path
 
 IDLE_CONNECTIONS = 5000  # SDKs keep hundreds open; at waitress's 100 the server stops accepting
 BACKLOG = 512
+PREDECESSOR = 10.0  # seconds
 
 
 def serve(module: str, prepare: list[str], listening: socket.socket, threads: int) -> None:
@@ -38,6 +41,20 @@ def serve(module: str, prepare: list[str], listening: socket.socket, threads: in
     )
 
 
+def bind(listening: socket.socket, host: str, port: int) -> None:
+    """Bind it, once the workers of an earlier start that was killed have let go of the port."""
+    deadline = time.monotonic() + PREDECESSOR
+    while True:
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def main() -> None:
     """Listen, fork the workers, and end with them."""
     module, host, port, workers, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
@@ -49,7 +66,7 @@ def main() -> None:
     tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=module.split(".")[0] + "-")
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
+    bind(listening, host, port)
     listening.listen(BACKLOG)
     if workers == 1:
         serve(module, prepare, listening, threads)

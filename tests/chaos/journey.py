@@ -47,6 +47,8 @@ RATE = 2.5  # operations a second, of all clients together
 PATIENCE = 180.0  # seconds in which the journey must go on once all is repaired
 VERB_PATIENCE = 90.0  # seconds
 LOOK = 0.2  # seconds
+HOUSEWARMING = 20.0  # seconds
+BELONGINGS = 4  # objects of each user before the first blow
 AN_HOUR = 3600
 ORDER = ("journal", "database", "wire", "neutron", "controller", "disk", "clock", "migration", "worker")
 """What is repaired first: each needs some of those before it."""
@@ -111,6 +113,7 @@ class Run:
             self.arms = self._armoury(wires, databases, clock)
             await _aside(workload.start)
             started = True
+            await self._until_users_are_at_home(workload)
             await self._travel()
             result = await _aside(workload.stop)
             started = False
@@ -211,6 +214,12 @@ class Run:
             self._log(f"repaired after {time.time() - start:.1f} s")
 
     # -- the journey ---------------------------------------------------------------------------------------------
+
+    async def _until_users_are_at_home(self, workload):
+        """Without a few objects of their own they have little to do for the rest of the run."""
+        deadline = time.monotonic() + HOUSEWARMING
+        while workload.snapshot().writes_acknowledged < CLIENTS * BELONGINGS and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK)
 
     async def _travel(self):
         """Every leg, with blows while it is on its way."""
