@@ -1,0 +1,10 @@
+def play(stage):
+    stage.begin()
+    stage.ready()
+    stage.to_neutron.cut("POST", "/networks$")
+    status, _ = stage.user.call("POST", "networks", {"network": {"name": "whose answer was lost"}})
+    assert status not in range(200, 300)
+    (network,) = stage.direct.listed("network", name="whose answer was lost")
+    stage.until(lambda now: now["replay"]["entries"], "replay of a write without an answer")
+    stage.level()
+    stage.same("network", network["id"], "name", "project_id")
