@@ -1,0 +1,26 @@
+def play(stage):
+    network = stage.direct.make("network", name="home")
+    # Neutron chooses the network's DHCP agents with its first port; that is none of this scenario's business.
+    stage.direct.make("port", network_id=network["id"], name="first")
+    stage.begin()
+    stage.ready()
+    answer = stage.to_neutron.stop("POST", "/ports$", answered=True)
+    in_flight = stage.later(stage.user.make, "port", network_id=network["id"], name="in flight")
+    answer.arrived()
+    cutover = stage.later(stage.ask, "cutover", max_hold=1.5)
+    stage.holding()
+    held = stage.later(stage.user.make, "port", network_id=network["id"], name="held")
+    stage.to_alcor.closed = True
+    answer.let_go()
+
+    attempt = cutover.result()
+    assert not attempt["succeeded"]
+    assert attempt["hold_ms"] <= 1700
+    ports = [in_flight.result()["id"], held.result()["id"]]  # both were answered, by Neutron
+    assert all(stage.neutron.get("port", port) for port in ports)
+    assert stage.status()["active"] == "source"
+
+    stage.to_alcor.closed = False
+    stage.level()
+    stage.cutover()
+    assert all(stage.user.get("port", port) for port in ports)
