@@ -179,6 +179,8 @@ async def test_a_wire_is_cut_and_mended(wire, defect, new, old):
 
 
 @pytest.mark.lab
+# openstacksdk uses what it will drop itself
+@pytest.mark.filterwarnings(r"ignore::PendingDeprecationWarning:openstack\..*")
 @pytest.mark.timeout(600)
 def test_a_short_campaign_of_journeys_is_well(tmp_path, capsys):
     result = tmp_path / "chaos" / "journey.json"
