@@ -275,6 +275,9 @@ def _neighbours(of: Resource, old: dict[str, Any] | None, new: dict[str, Any] | 
         # They are few. Whatever one begins or ceases to refer to may show it: subports get an owner, for example.
         return _referred(of, old) ^ _referred(of, new)
     keys: set[Key] = set()
+    if of.name == "port" and old is None and new and new.get("network_id"):
+        # With its first port a network is given to DHCP agents, and shows their availability zones.
+        keys.add(Key("network", new["network_id"]))
     for held in (old or {}, new or {}):
         device = held.get("device_id")
         owner = str(held.get("device_owner", ""))

@@ -242,3 +242,11 @@ def test_what_an_action_made_is_looked_for_where_no_answer_names_it(status):
     found = touched("PUT", "/v2.0/routers/r1/add_router_interface", status, {"subnet_id": "s1"}, None, None)
     assert found.keys == {Key("router", "r1")}
     assert found.queries == {Query("port", "device_id", "r1")}
+
+
+def test_with_a_new_port_its_network_is_read_again():
+    """Its first port gives a network to DHCP agents, and it shows their availability zones from then on."""
+    port = {"id": "p", "network_id": "n", "device_id": "vm", "device_owner": "compute:nova"}
+    assert Key("network", "n") in consequences(Change(resource("port"), "p", None, port)).keys
+    named = {**port, "name": "web"}
+    assert Key("network", "n") not in consequences(Change(resource("port"), "p", port, named)).keys
