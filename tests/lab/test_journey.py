@@ -93,7 +93,7 @@ def test_a_run_that_dies_is_told_with_the_end_of_its_log():
         journey.wait_for("ready", timeout=60)
         assert journey.command("status").code == 0
         lab.services["migrate"].kill()
-        with pytest.raises(LabError, match=r"(?s)migrate ended with code.*gateway_listens"):
+        with pytest.raises(LabError, match=r'(?s)migrate ended with code.*"event"'):
             journey.wait_for("switched", timeout=30)
         with pytest.raises(LabError, match="migrate ended with code"):
             journey.ask("status")
