@@ -98,7 +98,7 @@ def consequences(change: Change) -> Touched:
         if held is not None:
             keys |= _parents(of, held)
     if new is None:
-        return Touched(frozenset(keys), frozenset(_gone_with(of, change.id)))
+        return Touched(frozenset(keys), frozenset(_gone_with(of, change.id)), _LISTING[of.name])
     if old is None:
         queries = {*_made_with(of, new), *_default_group(new.get("project_id")), *_given_addresses(of, new)}
     else:
@@ -237,6 +237,21 @@ def _referring(of: Resource) -> list[tuple[str, str]]:
 
 
 _REFERRING = {of.name: _referring(of) for of in RESOURCES}
+
+
+def _listing(of: Resource) -> frozenset[str]:
+    """The resources of which an object may name many of this one, in a list: no side can be asked which ones do."""
+    return frozenset(
+        other.name
+        for other in RESOURCES
+        if other.name not in _EVERYWHERE
+        for reference in other.references
+        if reference.resource == of.name and (field := other.field(reference.path)) and list in field.types
+    )
+
+
+_LISTING = {of.name: _listing(of) for of in RESOURCES}
+"""They are few, and compared as a whole when one that they may name is gone: a speaker's peers and networks."""
 
 
 def _repeated(of: Resource, object_id: str) -> list[tuple[str, Query]]:

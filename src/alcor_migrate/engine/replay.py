@@ -225,11 +225,8 @@ class Replay:
         began, steps = time.monotonic(), 0
         seen: dict[Key, Change] = {}
         asked: set[Query] = set()
-        for name in wanted.resources:
-            if not comes_to(passive, resource(name)):
-                continue
-            keys = await differing(active, passive, resource(name), self._page_size)
-            wanted = _union([wanted, Touched(keys=frozenset(keys))])
+        compared: set[str] = set()
+        wanted = await self._compared(active, passive, wanted, compared)
         while keys_and_queries := self._unasked(wanted, seen, asked, passive):
             keys, queries = keys_and_queries
             asked |= queries
@@ -247,6 +244,7 @@ class Replay:
             seen.update({c.key: c for c in fresh})
             self._remember_default_groups(fresh)
             wanted = _union(consequences(c) for c in fresh)
+            wanted = await self._compared(active, passive, wanted, compared)
         changes = [c for c in seen.values() if c.differs]
         if changes:
             self._judge(changes, await passive.apply(changes))
@@ -259,6 +257,15 @@ class Replay:
         self._recent.extend((now, c.key) for c in changes)
         self.changes += len(changes)
         return changes
+
+    async def _compared(self, active: Side, passive: Side, wanted: Touched, compared: set[str]) -> Touched:
+        """The same, with what differs of the resources that are to be compared as a whole, each of them once."""
+        keys: set[Key] = set()
+        for name in sorted(wanted.resources - compared):
+            compared.add(name)
+            if comes_to(passive, resource(name)):
+                keys |= await differing(active, passive, resource(name), self._page_size)
+        return _union([wanted, Touched(keys=frozenset(keys))]) if keys else wanted
 
     def _unasked(
         self, wanted: Touched, seen: dict[Key, Change], asked: set[Query], passive: Side

@@ -250,3 +250,9 @@ def test_with_a_new_port_its_network_is_read_again():
     assert Key("network", "n") in consequences(Change(resource("port"), "p", None, port)).keys
     named = {**port, "name": "web"}
     assert Key("network", "n") not in consequences(Change(resource("port"), "p", port, named)).keys
+
+
+def test_who_named_a_deleted_object_in_a_list_is_found_by_comparing_all_of_them():
+    found = consequences(Change(resource("bgp_peer"), "b", {"id": "b"}, None))
+    assert found.resources == {"bgp_speaker"}
+    assert consequences(Change(resource("port"), "p", {"id": "p", "network_id": "n"}, None)).resources == set()

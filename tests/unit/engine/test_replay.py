@@ -199,6 +199,18 @@ async def test_what_vanished_with_its_owner_is_not_brought_by_a_page(replay, jou
     assert target.objects == source.objects == {}
 
 
+async def test_a_list_that_loses_a_deleted_object_is_replayed_with_it(replay, journal, writes, source, target):
+    for side in (source, target):
+        side.put("bgp_peer", id="b")
+        side.put("bgp_speaker", id="s", peers=["b"])
+    source.drop("bgp_peer", "b")
+    source.put("bgp_speaker", id="s", peers=[])
+    await writes.record("DELETE", "/v2.0/bgp-peers/b")
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects == source.objects
+
+
 async def test_verify_tells_a_lasting_difference_from_a_passing_one(replay, journal, writes, source, target):
     source.put("network", id="n1", name="a")
     target.put("network", id="n1", name="b")
