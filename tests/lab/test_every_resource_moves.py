@@ -1,6 +1,7 @@
 """Everything that the lab's Neutron offers goes to Alcor and is the same there, while it is written to, too."""
 
 import asyncio
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -53,6 +54,17 @@ async def compared(lab):
         await source.close()
         await target.close()
     return counts, problems
+
+
+def level(lab):
+    """Both sides are equal, after the next sweeps at the latest."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        _, problems = asyncio.run(compared(lab))
+        if not problems or time.monotonic() > until:
+            assert problems == []
+            return
+        print("not level yet:", problems)  # noqa: T201  # what replay alone did not see is worth knowing
 
 
 class User(Maker):
@@ -158,14 +170,14 @@ def test_every_resource_goes_there_and_stays_level(lab, monkeypatch):
         write(User(lab))
         write_more(User(lab))
         status = journey.settle()
-        _, problems = asyncio.run(compared(lab))
-        assert problems == []
+        level(lab)
         assert status["replay"]["poison"] == {}
 
         # Past every API, so that only a sweep can find it.
         behind_the_api(lab, "UPDATE qos_dscp_marking_rules SET dscp_mark = 46")
-        found = status["sweep"]["found"]
-        journey.wait_until(lambda now: now["sweep"]["found"] > found, "a sweep that finds it", PATIENCE)
+        seen = journey.ask("status")["sweep"]
+        two_later = seen["sweeps"] + 2  # of these the second one began after the change
+        status = journey.wait_until(lambda now: now["sweep"]["sweeps"] >= two_later, "two sweeps", PATIENCE)
+        assert status["sweep"]["found"] >= seen["found"] + 2
         journey.settle()
-        _, problems = asyncio.run(compared(lab))
-        assert problems == []
+        level(lab)
