@@ -185,7 +185,7 @@ def _default_group(project: str | None) -> list[Query]:
 
 
 _MADE_WITH = {
-    "network": [("segment", "network_id")],
+    "network": [("segment", "network_id"), ("subnet", "network_id")],  # that of HA routers has one from its start
     "router": [("port", "device_id")],
     "floatingip": [("port", "device_id")],
     "local_ip": [("port", "device_id")],

@@ -203,6 +203,8 @@ def test_a_policy_changes_how_what_it_shares_is_seen():
 def test_a_highly_available_router_may_bring_a_network():
     port = {"id": "p", "network_id": "n", "device_id": "r", "device_owner": "network:router_ha_interface"}
     assert consequences(change("port", None, port)).keys == {Key("router", "r"), Key("network", "n")}
+    # … which has a subnet from its start, that no answer names
+    assert Query("subnet", "network_id", "n") in consequences(change("network", None, {"id": "n"})).queries
 
 
 def test_a_floating_ip_is_looked_at_with_its_port_and_its_router():
