@@ -1,4 +1,4 @@
-"""One lab for all tests that only use it; a test that breaks things starts its own."""
+"""One lab for the tests of a module that only use it; a test that breaks things starts its own."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(r"ignore::PendingDeprecationWarning:openstack\..*"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab():
+    """Of a module, not of all: some things of a cloud there can be only once, and lists show what others made."""
     with Lab(gateway="none") as running:
         yield running
 
