@@ -194,7 +194,7 @@ async def test_a_failing_disk_follows_the_policy_and_recovers(disk, network, pol
 async def settled(journal):
     """All events, once those outcomes that waited for the disk are there."""
     for _ in range(200):
-        if not await journal.unsettled(before=float("inf")):
+        if not await journal.unsettled(begun_since=True):
             break
         await asyncio.sleep(0.02)
     return await journal.read(after=0, limit=10**6)

@@ -77,12 +77,12 @@ class SimulatedJournal:
 
     def __init__(self, disk, clock, random):
         self.stats = JournalStats()
-        self.opened_at = clock.time()
+        self._found = max(disk.intents, default=0)
         self.stalled = False
         self._disk = disk
         self._clock = clock
         self._random = random
-        self._seq = max(disk.intents, default=0)
+        self._seq = self._found
         self._queue = deque()
         self._committing = None
         self._waiters = []
@@ -138,12 +138,12 @@ class SimulatedJournal:
         # Positions are 1, 2, 3 … without holes, since nothing is pruned here.
         return self._disk.events[after : after + limit]
 
-    async def unsettled(self, *, before=None):
+    async def unsettled(self):
         answered = {event.seq for event in self._disk.events}
         return [
             Unsettled(seq=seq, writer="gateway", intent=intent)
             for seq, intent in self._disk.intents.items()
-            if seq not in answered and intent.started_at < (before or self.opened_at)
+            if seq not in answered and seq <= self._found
         ]
 
     async def wait(self, after):

@@ -57,9 +57,10 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.stats = JournalStats()
-        self.opened_at = time.time()
         self._store = store
         self._position = store.position
+        self._found = store.last
+        """What was there before: the clock may have been set back since, so times do not tell."""
         self._seq = store.seq
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -175,12 +176,12 @@ class Journal:
         """Events after a position, in order, each outcome with its intent."""
         return await self._ask(functools.partial(self._store.read, after, limit))
 
-    async def unsettled(self, *, before: float | None = None) -> list[Unsettled]:
-        """Intents that have no outcome and were begun before a time (unix seconds).
+    async def unsettled(self, *, begun_since: bool = False) -> list[Unsettled]:
+        """Intents that have no outcome: those that were found when this journal was opened, left by a crash.
 
-        Without a time: before this journal was opened, so those that a crash left and nobody will finish.
+        With `begun_since` also those that were begun after that, which are under way.
         """
-        return await self._ask(functools.partial(self._store.unsettled, before or self.opened_at))
+        return await self._ask(functools.partial(self._store.unsettled, None if begun_since else self._found))
 
     async def counts(self) -> Counts:
         """How much the journal holds."""

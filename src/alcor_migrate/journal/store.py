@@ -158,7 +158,8 @@ class Store:
     def __init__(self, url: sa.URL, writer: str, max_bytes: int | None = None) -> None:
         self.writer = writer
         self.position = 0
-        self.seq = 0
+        self.last: dict[str, int] = {}
+        """Each writer's greatest number when the database was last opened."""
         self._url = url
         self._embedded = url.get_backend_name() == "sqlite"
         self._max_body: int | None = None
@@ -239,8 +240,8 @@ class Store:
     def _find_ends(self) -> None:
         with self._engine.connect() as connection:
             self.position = self._last_position(connection)
-            last = sa.select(sa.func.max(intents.c.seq)).where(intents.c.writer == self.writer)
-            self.seq = connection.scalar(last) or 0
+            last = sa.select(intents.c.writer, sa.func.max(intents.c.seq)).group_by(intents.c.writer)
+            self.last = {writer: seq for writer, seq in connection.execute(last)}  # noqa: C416  (rows are no pairs)
 
     def _last_position(self, connection: sa.Connection) -> int:
         """The greatest position; where others may write too, one that stays so until this transaction ends."""
@@ -261,6 +262,11 @@ class Store:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         self._find_ends()
+
+    @property
+    def seq(self) -> int:
+        """This writer's greatest number when the database was last opened."""
+        return self.last.get(self.writer, 0)
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -446,14 +452,21 @@ class Store:
         with self._engine.connect() as connection:
             return [_event(row) for row in connection.execute(query)]
 
-    def unsettled(self, before: float) -> list[Unsettled]:
-        """Intents begun before a time that have no outcome, in order."""
+    def unsettled(self, last: dict[str, int] | None) -> list[Unsettled]:
+        """Intents that have no outcome, in each writer's order; with `last` only those up to its number there."""
         answered = sa.exists().where(events.c.writer == intents.c.writer, events.c.seq == intents.c.seq)
         query = (
             sa.select(*(column.label(f"i_{column.name}") for column in intents.columns))
-            .where(intents.c.started_at < before, ~answered)
-            .order_by(intents.c.started_at, intents.c.seq)
+            .where(~answered)
+            .order_by(intents.c.writer, intents.c.seq)
         )
+        if last is not None:
+            query = query.where(
+                sa.or_(
+                    sa.false(),
+                    *(sa.and_(intents.c.writer == writer, intents.c.seq <= seq) for writer, seq in last.items()),
+                )
+            )
         with self._engine.connect() as connection:
             return [
                 Unsettled(seq=row.i_seq, writer=row.i_writer, intent=_intent(row))

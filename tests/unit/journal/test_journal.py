@@ -93,6 +93,17 @@ async def test_order_goes_on_after_a_restart(tmp_path):
     await journal.close()
 
 
+async def test_what_a_crash_left_is_found_with_the_clock_set_back_too(tmp_path):
+    journal = await Journal.open(tmp_path / "j")
+    left = await journal.intent(intent("/left", started_at=time.time() + 3600))
+    await journal.close()
+    journal = await Journal.open(tmp_path / "j")
+    under_way = await journal.intent(intent("/under-way", started_at=time.time() - 3600))
+    assert [u.seq for u in await journal.unsettled()] == [left]
+    assert [u.seq for u in await journal.unsettled(begun_since=True)] == [left, under_way]
+    await journal.close()
+
+
 async def test_an_unknown_outcome_counts_until_it_is_settled(journal):
     seq = await journal.intent(intent(method="PUT"))
     position = await journal.outcome(seq, outcome(0, how="connection lost"))
