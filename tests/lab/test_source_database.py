@@ -244,8 +244,8 @@ async def _after(event, work):
 
 
 @pytest.fixture(scope="module")
-def postgresql(url):
-    """A server that holds the rows that the real Neutron has written."""
+def empty_server():
+    """A PostgreSQL server with nothing in it."""
     if reason := provide():
         pytest.skip(reason)
     ports = Ports()
@@ -255,12 +255,23 @@ def postgresql(url):
     try:
         server = PostgreSQL(folder / "postgresql", ports.reserve(), processes)
         server.initialise()
-        _carry_over(url, server.url)
         yield server.url
     finally:
         processes.close()
         ports.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql(url, empty_server):
+    """A database that holds the rows that the real Neutron has written until now."""
+    _carry_over(url, empty_server)
+    yield empty_server
+    engine = sa.create_engine(empty_server)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
 
 
 def _carry_over(old, new):
