@@ -28,7 +28,7 @@ from alcor_migrate.engine.machinery import ENDS, OURSELVES, UNFINISHED, Machiner
 from alcor_migrate.engine.postponement import Postponement
 from alcor_migrate.engine.state import State
 from alcor_migrate.errors import CloudError, GateClosed, HookRefused, JournalError, StateError, StateNotWritten
-from alcor_migrate.gateway import Route
+from alcor_migrate.gateway import ORPHAN_PATIENCE, Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -46,8 +46,6 @@ _HOOK_PAUSE = 10.0
 _ATTENTION_INTERVAL = 1.0
 _DRAIN_LOOK = 1.0
 _RESUME_PATIENCE = 30.0
-_ORPHAN_PATIENCE = 5.0
-"""Seconds that a side is given to end what a process that died had sent, as the workers' master gives it too."""
 
 
 class Migration(Machinery):
@@ -166,7 +164,7 @@ class Migration(Machinery):
         Not at once: the side may still be at work on them. Until then their gate is closed.
         """
         if await self.journal.unsettled():
-            await asyncio.sleep(_ORPHAN_PATIENCE)
+            await asyncio.sleep(ORPHAN_PATIENCE)
         for unsettled in await self.journal.unsettled():
             log.warning("unknown_write", method=unsettled.intent.method, path=unsettled.intent.path)
             await self.journal.settle(unsettled.seq, "found without an outcome at start", writer=unsettled.writer)

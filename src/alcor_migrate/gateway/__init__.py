@@ -8,12 +8,13 @@ from alcor_migrate.gateway.face import ApiGateway
 from alcor_migrate.gateway.pool import GatewayPool, open_gateway
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
 from alcor_migrate.gateway.server import Gateway
-from alcor_migrate.gateway.settings import GatewaySettings, Policy, configured
+from alcor_migrate.gateway.settings import ORPHAN_PATIENCE, GatewaySettings, Policy, configured
 from alcor_migrate.gateway.stats import BOUNDS, Stats
 from alcor_migrate.gateway.switch import Caller
 
 __all__ = [
     "BOUNDS",
+    "ORPHAN_PATIENCE",
     "ApiGateway",
     "Caller",
     "Gateway",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from alcor_migrate.settings import Settings
 
 _MIB = 1024 * 1024
+ORPHAN_PATIENCE = 5.0
+"""Seconds that a side is given to end what a process that died had sent to it."""
 
 
 class Policy(enum.Enum):
@@ -84,8 +86,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     from a worker for this long kills it."""
     confirm_timeout: float = 1.0
     """A worker that has not confirmed a switch of the route within this time is killed."""
-    orphan_patience: float = 5.0
-    """How long writes of a worker that died count as in flight, before they are recorded as unknown."""
+    orphan_patience: float = ORPHAN_PATIENCE
+    """The same for a worker that died: how long its writes count as in flight, before they are recorded as unknown."""
     stop_grace: float = 10.0
 
     @property

@@ -80,7 +80,7 @@ async def test_started_again_it_goes_on_where_it_was(tmp_path, around):
 
 
 async def test_a_write_that_a_crash_cut_off_is_given_time_before_it_is_looked_at(tmp_path, around, monkeypatch):
-    monkeypatch.setattr(conductor, "_ORPHAN_PATIENCE", 0.4)
+    monkeypatch.setattr(conductor, "ORPHAN_PATIENCE", 0.4)
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
         intent = Intent(method="POST", path="/v2.0/networks", request_id="r", started_at=time.time())
