@@ -19,7 +19,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from lab.database import MariaDB, find_program
 from lab.ports import HOST, Ports
 from lab.postgresql import PostgreSQL, provide
 from lab.process import Processes
+from tests.chaos.campaign import scratch_folder, summary
 from tests.chaos.judge import Ledger, Verdict, judge
 
 HERE = Path(__file__).parent
@@ -158,6 +158,10 @@ class Run:
     unknown: int = 0
     reads: int = 0
     ending: bool = False
+
+    @property
+    def acknowledged(self):
+        return len(self.ledger.acknowledged)
 
     async def live(self, databases, ports):
         """Everything from the start to the verdict."""
@@ -305,7 +309,7 @@ class Run:
 async def campaign(seeds, stores, told):
     """Runs every seed; returns the runs, and tells of them after each. Folders of runs that were well are removed."""
     runs = []
-    base = await asyncio.to_thread(_folder)
+    base = await asyncio.to_thread(scratch_folder)
     ports = Ports()
     processes = Processes(base)
     databases = Databases(processes, ports)
@@ -332,36 +336,14 @@ async def campaign(seeds, stores, told):
     return runs
 
 
-def _folder():
-    folder = Path(tempfile.mkdtemp(prefix="alcor-chaos-"))
-    folder.chmod(0o755)  # PostgreSQL's user has to come through
-    return folder
-
-
 def _line(run):
     blows = ", ".join(f"{count}x {what}" for what, count in sorted(run.blows.items()))
-    told = f"{len(run.ledger.acknowledged)} acknowledged, {len(run.ledger.refused)} refused, {run.unknown} unknown"
+    told = f"{run.acknowledged} acknowledged, {len(run.ledger.refused)} refused, {run.unknown} unknown"
     shape = f"workers {run.workers}, upstreams {run.upstreams}{', holds' if run.holds else ''}"
     text = f"seed {run.seed} {run.store}, {shape}: {told}; {blows}"
     if run.verdict.well:
         return text
-    verdict = run.verdict
-    found = [*verdict.lost, *verdict.resurrected, *verdict.duplicated, *verdict.mismatches]
-    return "\n    ".join([f"{text}: NOT WELL, see {run.folder}", *found[:10]])
-
-
-def summary(runs):
-    """The one form of a chaos campaign."""
-    verdicts = [run.verdict for run in runs]
-    return {
-        "runs": len(runs),
-        "acknowledged": sum(len(run.ledger.acknowledged) for run in runs),
-        "lost": sum(len(v.lost) for v in verdicts),
-        "resurrected": sum(len(v.resurrected) for v in verdicts),
-        "duplicated": sum(len(v.duplicated) for v in verdicts),
-        "mismatches": sum(len(v.mismatches) for v in verdicts),
-        "failed_seeds": [run.seed for run in runs if not run.verdict.well],
-    }
+    return "\n    ".join([f"{text}: NOT WELL, see {run.folder}", *run.verdict.found[:10]])
 
 
 def table(runs):

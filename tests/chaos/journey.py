@@ -17,7 +17,6 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from lab import LabError
 from lab.ports import Ports
 from lab.process import Processes
 from lab.workload import Workload
+from tests.chaos.campaign import scratch_folder, summary
 from tests.chaos.gateway import Databases, Part, Worker, there_are
 from tests.chaos.journey_ground import OPERATOR, PATIENT, Ground, Trial, clock_library
 from tests.chaos.journey_judge import Evidence, Window, judge
@@ -398,7 +398,7 @@ def _answered(result):
 async def campaign(seeds, told):
     """Run every seed; returns the runs, and tells of them after each. Folders of runs that were well are removed."""
     runs = []
-    base = await _aside(_folder)
+    base = await _aside(scratch_folder)
     ports = Ports()
     processes = Processes(base)
     databases = Databases(processes, ports)
@@ -457,12 +457,6 @@ async def _ready_again(ground, run):
     return None
 
 
-def _folder():
-    folder = Path(tempfile.mkdtemp(prefix="alcor-chaos-"))
-    folder.chmod(0o755)  # PostgreSQL's user has to come through
-    return folder
-
-
 def _line(run):
     blows = ", ".join(f"{count}x {what}" for what, count in sorted(run.blows.items()))
     told = f"{run.acknowledged} acknowledged, {run.unknown} unknown, {run.broken} broken by faults"
@@ -471,24 +465,9 @@ def _line(run):
     text = f"seed {run.seed} {shape}, {run.seconds:.0f} s: {told}; {blows}"
     if run.verdict.well:
         return text
-    verdict = run.verdict
-    found = [*verdict.lost, *verdict.resurrected, *verdict.duplicated, *verdict.mismatches]
+    found = run.verdict.found
     (run.folder / "findings").write_text("\n".join([text, *found]) + "\n", encoding="utf-8")
     return "\n    ".join([f"{text}: NOT WELL, see {run.folder}", *(each[:400] for each in found[:10])])
-
-
-def summary(runs):
-    """The one form of a chaos campaign."""
-    verdicts = [run.verdict for run in runs]
-    return {
-        "runs": len(runs),
-        "acknowledged": sum(run.acknowledged for run in runs),
-        "lost": sum(len(v.lost) for v in verdicts),
-        "resurrected": sum(len(v.resurrected) for v in verdicts),
-        "duplicated": sum(len(v.duplicated) for v in verdicts),
-        "mismatches": sum(len(v.mismatches) for v in verdicts),
-        "failed_seeds": [run.seed for run in runs if not run.verdict.well],
-    }
 
 
 def main(argv=None):

@@ -28,8 +28,12 @@ class Verdict:
     mismatches: list = field(default_factory=list)
 
     @property
+    def found(self):
+        return [*self.lost, *self.resurrected, *self.duplicated, *self.mismatches]
+
+    @property
     def well(self):
-        return not (self.lost or self.resurrected or self.duplicated or self.mismatches)
+        return not self.found
 
 
 def judge(ledger, executed, events, unsettled, name_of):
