@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab
+from lab import Lab, LabError, rabbitmq
 
 
 def pytest_collection_modifyitems(items):
@@ -19,6 +19,15 @@ def lab():
     """Of a module, not of all: some things of a cloud there can be only once, and lists show what others made."""
     with Lab(gateway="none") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """RabbitMQ for agents to talk over, or the module is skipped."""
+    try:
+        rabbitmq.provide()
+    except LabError as error:
+        pytest.skip(f"{error.message}. {error.next_step}")
 
 
 @pytest.fixture

@@ -25,14 +25,6 @@ with Lab(rpc=True, gateway="none") as lab:
 """
 
 
-@pytest.fixture(scope="module")
-def broker():
-    try:
-        rabbitmq.provide()
-    except LabError as error:
-        pytest.skip(f"{error.message}. {error.next_step}")
-
-
 def family(pids):
     """The processes with all that they have started."""
     found = list(pids)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from test_assess import content
 
-from lab import Lab, LabError, rabbitmq
+from lab import Lab
 from lab.journey import Journey
 from lab.topology import build_topology
 
@@ -15,16 +15,8 @@ pytestmark = pytest.mark.lab
 NOT_DRAINED = 14
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _broker():
-    try:
-        rabbitmq.provide()
-    except LabError as error:
-        pytest.skip(f"{error.message}. {error.next_step}")
-
-
 @pytest.fixture(scope="module")
-def lab():
+def lab(broker):  # noqa: ARG001  (without it there is no such lab)
     with Lab(rpc=True) as running:
         build_topology(running, ports=20)
         yield running

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from lab import Lab, LabError, rabbitmq
+from lab import Lab
 from lab.journey import Journey
 
 pytestmark = pytest.mark.lab
@@ -13,16 +13,8 @@ SWEEP_INTERVAL = 2.0  # seconds
 PATIENCE = 30.0  # seconds for a sweep to come round and look three times at what differs
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _broker():
-    try:
-        rabbitmq.provide()
-    except LabError as error:
-        pytest.skip(f"{error.message}. {error.next_step}")
-
-
 @pytest.fixture(scope="module")
-def lab():
+def lab(broker):  # noqa: ARG001  (without it there is no such lab)
     with Lab(rpc=True) as running:
         yield running
 
