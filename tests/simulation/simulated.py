@@ -71,6 +71,12 @@ class Disk:
         self.settled = {}
         self.kept = {}
 
+    def keep(self, name, value):
+        self.kept[name] = value
+
+    def recall(self, name, _kind, otherwise):
+        return self.kept.get(name, otherwise)
+
 
 class SimulatedJournal:
     """The real journal's face over a `Disk`. An entry is durable some milliseconds after it was given."""

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from random import Random
 from unittest import mock
 
-from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.copy import Copy, CopyProgress
 from alcor_migrate.engine.cutover import Handover
 from alcor_migrate.engine.replay import Replay
-from alcor_migrate.engine.verify import confirmed, describe
+from alcor_migrate.engine.steering import Brakes, Steering
+from alcor_migrate.engine.upkeep import Upkeep
 from alcor_migrate.errors import CloudError
 from alcor_migrate.gateway import Route
 from alcor_model import differences, load_order, resource
@@ -19,7 +19,7 @@ from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.simulated import Disk, SimulatedClock, SimulatedJournal, SimulatedLoop
 from tests.simulation.users import Users
 
-_TIMED = ("replay", "cutover", "verify", "copy")
+_TIMED = ("replay", "cutover", "verify", "copy", "upkeep")
 PAGE = 3
 SIMULATED = {"network", "subnet", "security_group", "security_group_rule", "router", "port"}
 
@@ -43,6 +43,10 @@ class Engine:
         self.replay.active = kept.get("active", "source")
         route = Route.TARGET if self.replay.active == "target" else Route.CAPTURE
         self.gateway = SimulatedGateway(world, route)
+        steering = Steering(
+            chunk_size=PAGE, max_hold=3.0, max_lag=1.0, source_latency=1.0, brakes=Brakes(), save=lambda _: None
+        )
+        self.upkeep = Upkeep(world.disk, self.journal, self.replay, self.gateway, steering, verify_max_age=600.0)
         self.copied = CopyProgress()
         self.ready = False
 
@@ -77,12 +81,7 @@ class Engine:
         """Find what passed the gateway by, as often as it takes for both sides to answer."""
         while True:
             try:
-                for of in resources():
-                    active, passive = self.replay.sides()
-                    suspects = {k.id for k in await differing(active, passive, of, PAGE)}
-                    lasting = await confirmed(self.journal, self.replay, of, suspects, 3)
-                    healed = await self.replay.recheck(change.key for change in lasting)
-                    self._world.swept += [f"{change.key}: {describe(change)}" for change in healed]
+                await self.upkeep.sweep()
             except CloudError:
                 await asyncio.sleep(1)
             else:
@@ -116,14 +115,15 @@ class World:
         self._patches = ExitStack()
         for module in _TIMED:
             self._patches.enter_context(mock.patch(f"alcor_migrate.engine.{module}.time", self.clock))
-        self._patches.enter_context(mock.patch("alcor_migrate.engine.copy.load_order", resources))
+        for module in ("copy", "upkeep"):
+            self._patches.enter_context(mock.patch(f"alcor_migrate.engine.{module}.load_order", resources))
         self.disk = Disk()
         self.clouds = {name: SimulatedCloud(name, self) for name in ("source", "target")}
         self.users = Users(self)
         self.engine = None
         self.handovers = []
-        self.swept = []
-        """What sweeps found."""
+        self.swept = 0
+        """Objects that sweeps found; the log names them."""
         self.late = False
         """Whether a process started while a cloud was still at work on what the one before it had sent."""
         self._requests = set()
@@ -158,6 +158,7 @@ class World:
         for task in list(self._requests):
             task.cancel()
         self.engine.die()
+        self.swept += self.engine.upkeep.swept.found
         self.engine = None
         self.loop.advance(0)
 
