@@ -27,6 +27,8 @@ MODULES = (
     "alcor_migrate.gateway.exchange",
     "alcor_migrate.gateway.http1",
     "alcor_migrate.gateway.proxy",
+    "alcor_migrate.gateway.recorded",
+    "alcor_migrate.gateway.relay",
     "alcor_migrate.gateway.routes",
     "alcor_migrate.gateway.upstream",
 )

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 
 from alcor_migrate.errors import JournalError, JournalStalled
 from alcor_migrate.journal import NOT_SENT, Intent, Journal, Outcome
-from alcor_migrate.journal.store import Store, _intent_row, intents
+from alcor_migrate.journal.rows import intent_row
+from alcor_migrate.journal.schema import intents
+from alcor_migrate.journal.store import Store
 from lab.database import MariaDB, find_program
 from lab.ports import Ports
 from lab.postgresql import PostgreSQL, provide
@@ -222,7 +224,7 @@ async def test_what_a_killed_gateway_left_under_way_is_waited_for(url):
     under_way = left._writing()
     transaction = under_way.begin()
     left._last_position(under_way)
-    under_way.execute(intents.insert().values(_intent_row("gateway", 1, intent("/left"))))
+    under_way.execute(intents.insert().values(intent_row("gateway", 1, intent("/left"))))
     opening = asyncio.create_task(Journal.open(url))
     await asyncio.sleep(0.5)
     assert not opening.done()

@@ -12,8 +12,10 @@ import structlog
 
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.clock import NEVER
-from alcor_migrate.gateway.exchange import exchange_for
 from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, RequestHead, ResponseHead
+from alcor_migrate.gateway.recorded import Recorded
+from alcor_migrate.gateway.relay import Relay
+from alcor_migrate.gateway.routes import Kind, Route, kind_of
 
 if TYPE_CHECKING:
     from alcor_migrate.gateway.exchange import Exchange
@@ -166,7 +168,7 @@ class ClientConnection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         self._answer_begun = False
         fields = head.fields
-        exchange = self._exchange = exchange_for(self._gateway, self, head)
+        exchange = self._exchange = _exchange_for(self._gateway, self, head)
         if fields.chunked or fields.length:
             self._body = ChunkedBody() if fields.chunked else FixedBody(fields.length or 0)
             self.deadline = self._clock.body
@@ -345,3 +347,11 @@ class ClientConnection(asyncio.Protocol):
         """The gateway has stopped."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:
+    """Decides how a request is served under the route of this moment."""
+    kind = kind_of(request.method, request.target)
+    if kind is Kind.WRITE and gateway.route is not Route.PASS:
+        return Recorded(gateway, client, request, kind)
+    return Relay(gateway, client, request, kind)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from alcor_migrate.errors import JournalError, JournalStalled
+from alcor_migrate.journal.entries import Entry, Prune, PutIntent, PutMark, PutOutcome, Settle
 from alcor_migrate.journal.records import (
     READ_THAT_WROTE,
     Counts,
@@ -26,7 +27,7 @@ from alcor_migrate.journal.records import (
     Outcome,
     Unsettled,
 )
-from alcor_migrate.journal.store import Entry, Prune, PutIntent, PutMark, PutOutcome, Settle, Store
+from alcor_migrate.journal.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

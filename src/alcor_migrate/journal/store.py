@@ -1,7 +1,4 @@
-"""The journal's tables and the synchronous statements on them (SQLAlchemy Core).
-
-Order never comes from auto-increment: an intent is named by (writer, seq), counted by the writer itself,
-and the order of events is `position`, given out by the one thread that writes. Both go on after a restart.
+"""The synchronous statements on the journal's tables (SQLAlchemy Core).
 
 SQLite has one writer. On MariaDB and PostgreSQL every commit begins by locking one row, and continues from the
 greatest position it then finds: positions of several gateways are in the order of their commits, nobody reads a
@@ -11,7 +8,6 @@ position before a smaller one, and who reopens the journal first waits for what 
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import threading
 import time
@@ -24,7 +20,7 @@ import structlog
 from sqlalchemy import event as sa_event
 
 from alcor_migrate.errors import JournalError
-from alcor_migrate.journal.masking import mask
+from alcor_migrate.journal.entries import Prune, PutIntent, PutMark, PutOutcome, Settle
 from alcor_migrate.journal.records import (
     MARK,
     NOT_SENT,
@@ -33,115 +29,35 @@ from alcor_migrate.journal.records import (
     Counts,
     Event,
     Intent,
-    Mark,
     Outcome,
     Unsettled,
 )
+from alcor_migrate.journal.rows import (
+    SETTLED,
+    clip,
+    event_of,
+    insertion,
+    intent_of,
+    intent_row,
+    mark_row,
+    outcome_row,
+)
+from alcor_migrate.journal.schema import SCHEMA_VERSION, events, facts, intents, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from alcor_migrate.journal.entries import Entry
+    from alcor_migrate.journal.rows import Row
+
 log = structlog.get_logger(__name__)
 
-SCHEMA_VERSION = "1"
 # Seconds: shorter than people wait, longer than a cluster needs to elect another server.
 _CONNECT_PATIENCE = 5
 _SERVER_PATIENCE = 20
 # After such a silence the server may have closed the connection (MariaDB's wait_timeout), so it is asked first.
 _IDLE = 30.0
-_BLOB = sa.LargeBinary(2**32 - 1)
-# Only a column of exactly this type is SQLite's own row key.
-_POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-metadata = sa.MetaData()
-
-facts = sa.Table(
-    "journal_facts",
-    metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.String(255), nullable=False),
-)
-intents = sa.Table(
-    "journal_intents",
-    metadata,
-    sa.Column("writer", sa.String(64), primary_key=True),
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("method", sa.String(32), nullable=False),
-    sa.Column("path", sa.Text, nullable=False),
-    sa.Column("body", _BLOB, nullable=False),
-    sa.Column("request_id", sa.String(64), nullable=False),
-    sa.Column("started_at", sa.Double, nullable=False),
-    sa.Column("route", sa.String(16), nullable=False),
-    sa.Column("side", sa.String(16), nullable=False),
-    sqlite_with_rowid=False,
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
-)
-events = sa.Table(
-    "journal_events",
-    metadata,
-    sa.Column("position", _POSITION, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("writer", sa.String(64), nullable=False),
-    sa.Column("seq", sa.BigInteger),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("status", sa.Integer),
-    sa.Column("body", _BLOB),
-    sa.Column("upstream_request_id", sa.String(128)),
-    sa.Column("project_id", sa.String(64)),
-    sa.Column("user_id", sa.String(64)),
-    sa.Column("how", sa.String(64)),
-    sa.Column("truncated", sa.Boolean),
-    sa.Column("settled", sa.String(64)),
-    sa.Column("mark_kind", sa.String(64)),
-    sa.Column("mark_token", sa.String(255)),
-    sa.UniqueConstraint("writer", "seq", name="journal_one_outcome"),
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
-)
-
-
-class PutIntent(msgspec.Struct, frozen=True):
-    """Keep this intent under this number."""
-
-    seq: int
-    intent: Intent
-
-
-class PutOutcome(msgspec.Struct, frozen=True):
-    """Keep the outcome of the intent of this number."""
-
-    seq: int
-    outcome: Outcome
-    kind: str = OUTCOME
-
-
-class PutMark(msgspec.Struct, frozen=True):
-    """Keep this mark."""
-
-    mark: Mark
-
-
-class Settle(msgspec.Struct, frozen=True):
-    """Give an intent without outcome an unknown one, or note how an unknown one was resolved."""
-
-    seq: int
-    writer: str
-    how: str
-
-
-class Prune(msgspec.Struct, frozen=True):
-    """Forget what is applied and old."""
-
-    position: int
-    before: float
-
-
-Entry = PutIntent | PutOutcome | PutMark | Settle | Prune
-
-_Row = tuple[Any, ...]
-"""The values of a row, in the order of its table's columns."""
-_MOST_ROWS = 64
+_MOST_ROWS = 64  # of one statement
 # Bytes of entries after which SQLite's log is copied into its file. Smaller: more copies of the same pages; larger:
 # longer bursts of writing that commits have to share the disk with.
 _LONG_LOG = 4 * 1024 * 1024
@@ -287,8 +203,8 @@ class Store:
         connection = self._writing()
         position = self.position
         results: list[int] = []
-        intent_rows: list[_Row] = []
-        event_rows: list[_Row] = []
+        intent_rows: list[Row] = []
+        event_rows: list[Row] = []
         try:
             with connection.begin():
                 if not self._embedded:
@@ -298,16 +214,16 @@ class Store:
                         case PutIntent(seq, intent):
                             self._check_length(intent)
                             self._log_bytes += len(intent.body) + _ROW_BYTES
-                            intent_rows.append(_intent_row(self.writer, seq, intent))
+                            intent_rows.append(intent_row(self.writer, seq, intent))
                             results.append(seq)
                         case PutOutcome(seq, outcome, kind):
                             position += 1
                             self._log_bytes += len(outcome.body) + _ROW_BYTES
-                            event_rows.append(_outcome_row(position, kind, self.writer, seq, self._fit(outcome)))
+                            event_rows.append(outcome_row(position, kind, self.writer, seq, self._fit(outcome)))
                             results.append(position)
                         case PutMark(mark):
                             position += 1
-                            event_rows.append(_mark_row(position, self.writer, mark))
+                            event_rows.append(mark_row(position, self.writer, mark))
                             results.append(position)
                         case Settle():
                             self._flush(connection, intent_rows, event_rows)
@@ -373,13 +289,13 @@ class Store:
             return outcome
         return msgspec.structs.replace(outcome, body=b"", truncated=True)
 
-    def _flush(self, connection: sa.Connection, intent_rows: list[_Row], event_rows: list[_Row]) -> None:
+    def _flush(self, connection: sa.Connection, intent_rows: list[Row], event_rows: list[Row]) -> None:
         self._insert(connection, intents, intent_rows)
         self._insert(connection, events, event_rows)
         intent_rows.clear()
         event_rows.clear()
 
-    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[_Row]) -> None:
+    def _insert(self, connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
         if not self._embedded:
             if rows:
                 names = table.columns.keys()
@@ -391,7 +307,7 @@ class Store:
         while at < len(rows):
             size = min(_MOST_ROWS, 1 << ((len(rows) - at).bit_length() - 1))
             values = tuple(itertools.chain.from_iterable(rows[at : at + size]))
-            connection.exec_driver_sql(_insertion(table, size), values)
+            connection.exec_driver_sql(insertion(table, size), values)
             at += size
 
     def _settle(self, connection: sa.Connection, entry: Settle, position: int) -> tuple[int, int]:
@@ -399,14 +315,14 @@ class Store:
         row = connection.execute(sa.select(events.c.position, events.c.status).where(mine)).first()
         if row is not None:
             if row.status == 0:
-                connection.execute(events.update().where(mine).values(settled=_clip(entry.how, _SETTLED)))
+                connection.execute(events.update().where(mine).values(settled=clip(entry.how, SETTLED)))
             return row.position, position
         known = sa.and_(intents.c.writer == entry.writer, intents.c.seq == entry.seq)
         if connection.scalar(sa.select(sa.func.count()).select_from(intents).where(known)) == 0:
             msg = f"the journal has no intent {entry.seq} of {entry.writer}"
             raise JournalError(msg, "Read it again with unsettled(); it may have been pruned.")
         outcome = Outcome(status=0, finished_at=time.time(), how=entry.how)
-        self._insert(connection, events, [_outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)])
+        self._insert(connection, events, [outcome_row(position + 1, OUTCOME, entry.writer, entry.seq, outcome)])
         return position + 1, position + 1
 
     def _prune(self, connection: sa.Connection, entry: Prune) -> int:
@@ -450,7 +366,7 @@ class Store:
             .limit(limit)
         )
         with self._engine.connect() as connection:
-            return [_event(row) for row in connection.execute(query)]
+            return [event_of(row) for row in connection.execute(query)]
 
     def unsettled(self, last: dict[str, int] | None) -> list[Unsettled]:
         """Intents that have no outcome, in each writer's order; with `last` only those up to its number there."""
@@ -469,7 +385,7 @@ class Store:
             )
         with self._engine.connect() as connection:
             return [
-                Unsettled(seq=row.i_seq, writer=row.i_writer, intent=_intent(row))
+                Unsettled(seq=row.i_seq, writer=row.i_writer, intent=intent_of(row))
                 for row in connection.execute(query)
             ]
 
@@ -508,14 +424,6 @@ _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 _LOCK = sa.select(facts.c.value).where(facts.c.name == "schema").with_for_update()
 
 
-@functools.cache
-def _insertion(table: sa.Table, rows: int) -> str:
-    """SQLite's statement for so many rows of a table, their values in the order of its columns."""
-    names = ", ".join(table.columns.keys())
-    row = f"({', '.join('?' * len(table.columns))})"
-    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * rows)}"  # noqa: S608  (names of our own)
-
-
 def _connect_args(driver: str) -> dict[str, Any]:
     """How long to wait for a server, in the words of its driver."""
     if driver == "pymysql":
@@ -527,96 +435,3 @@ def _connect_args(driver: str) -> dict[str, Any]:
         options = f"-c lock_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
         return {"connect_timeout": _CONNECT_PATIENCE, "tcp_user_timeout": milliseconds, "options": options}
     return {}
-
-
-def _clip(text: str, length: int) -> str:
-    """What fits: SQLite keeps any length, the servers refuse what is too long, and then nothing could be kept."""
-    return text[:length].replace("\0", "")
-
-
-def _length(column: sa.Column[Any]) -> int:
-    """How many characters fit."""
-    length: int = column.type.length  # type: ignore[attr-defined]  # a string's type has one
-    return length
-
-
-_METHOD = _length(intents.c.method)
-_REQUEST_ID = _length(intents.c.request_id)
-_UPSTREAM_REQUEST_ID = _length(events.c.upstream_request_id)
-_HOW = _length(events.c.how)
-_SETTLED = _length(events.c.settled)
-_TOKEN = _length(events.c.mark_token)
-
-
-def _intent_row(writer: str, seq: int, intent: Intent) -> _Row:
-    return (
-        writer,
-        seq,
-        _clip(intent.method, _METHOD),
-        intent.path,
-        mask(intent.body),
-        _clip(intent.request_id, _REQUEST_ID),
-        intent.started_at,
-        intent.route,
-        intent.side,
-    )
-
-
-def _outcome_row(position: int, kind: str, writer: str, seq: int, outcome: Outcome) -> _Row:
-    return (
-        position,
-        kind,
-        writer,
-        seq,
-        outcome.finished_at,
-        outcome.status,
-        mask(outcome.body),
-        _clip(outcome.upstream_request_id, _UPSTREAM_REQUEST_ID),
-        outcome.project_id,
-        outcome.user_id,
-        _clip(outcome.how, _HOW),
-        outcome.truncated,
-        None,  # settled
-        None,
-        None,
-    )
-
-
-def _mark_row(position: int, writer: str, mark: Mark) -> _Row:
-    of_outcomes = [None] * 8
-    return position, MARK, writer, None, mark.at, *of_outcomes, mark.kind, _clip(mark.token, _TOKEN)
-
-
-def _intent(row: Any) -> Intent:
-    return Intent(
-        method=row.i_method,
-        path=row.i_path,
-        body=row.i_body,
-        request_id=row.i_request_id,
-        started_at=row.i_started_at,
-        route=row.i_route,
-        side=row.i_side,
-    )
-
-
-def _event(row: Any) -> Event:
-    if row.kind == MARK:
-        mark = Mark(kind=row.mark_kind, token=row.mark_token, at=row.at)
-        return Event(position=row.position, kind=MARK, writer=row.writer, mark=mark)
-    return Event(
-        position=row.position,
-        kind=row.kind,
-        writer=row.writer,
-        seq=row.seq,
-        intent=_intent(row) if row.i_seq is not None else None,
-        outcome=Outcome(
-            status=row.status,
-            body=row.body,
-            upstream_request_id=row.upstream_request_id,
-            project_id=row.project_id,
-            user_id=row.user_id,
-            finished_at=row.at,
-            how=row.how,
-            truncated=row.truncated,
-        ),
-    )
