@@ -278,6 +278,7 @@ class Migration(Machinery):
         flag_file = path_of(postpone_flag_file or self.settings.engine.postpone_flag_file)
         await self.postponement.over(actor, flag_file)
         self._expect("cutover", State.READY, State.REVERSED)
+        await self._pass_gates("cutover", "target", actor)  # refused, it leaves a sweep alone that may open the gate
         async with self._alone("preparing the cutover"):
             await self._pass_gates("cutover", "target", actor)
             await self.ask(State.CUTTING_OVER, actor, "cutover was asked for")
@@ -288,6 +289,7 @@ class Migration(Machinery):
     async def reverse(self, actor: str, max_hold: float | None = None) -> Attempt:
         """Move the API traffic back to the source. Raises StateError, GateClosed, HookRefused."""
         self._expect("reverse", State.SWITCHED, leads_on=False)
+        await self._pass_gates("reverse", "source", actor, without="verification")
         async with self._alone("preparing the reverse"):
             with self.throttle.lifted():
                 # What would keep it waiting for long is told before everything is compared.

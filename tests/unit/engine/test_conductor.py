@@ -372,6 +372,33 @@ async def test_what_passed_without_a_record_closes_the_gate_until_a_whole_sweep_
         assert (await migration.cutover("ann")).succeeded
 
 
+@pytest.mark.parametrize("verb", ["cutover", "reverse"])
+async def test_a_verb_that_is_refused_leaves_the_sweep_alone_that_may_open_its_gate(tmp_path, around, verb):
+    async with migrating(tmp_path, around, sweep_interval=0.05) as migration:
+        await ready(migration)
+        if verb == "reverse":
+            assert (await migration.cutover("ann")).succeeded
+        active, _ = migration.replay.sides()
+        pages, begun, may_go = active.pages, [], asyncio.Event()
+
+        async def waiting(of, page_size):
+            begun.append(of.name)
+            await may_go.wait()
+            async for page in pages(of, page_size):
+                yield page
+
+        active.pages = waiting
+        migration.gateway.incomplete = True
+        await until(lambda: begun)
+        for _ in range(3):  # an operator who asks again and again
+            with pytest.raises(GateClosed, match="a full sweep has to heal it"):
+                await getattr(migration, verb)("ann")
+            assert "upkeep" in migration._crew
+        may_go.set()
+        await until(lambda: not migration.gateway.incomplete)
+        assert (await getattr(migration, verb)("ann")).succeeded
+
+
 async def test_a_dry_run_measures_each_step_and_does_none_of_them(tmp_path, around):
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
