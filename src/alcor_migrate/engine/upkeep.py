@@ -66,7 +66,7 @@ class Upkeep:
     async def sweep(self, *, counted: bool = True) -> str:
         """Find what passed the gateway by and have it replayed; says what it found. Raises CloudError.
 
-        Not `counted` are objects of which it is known that they differ, as after a reverse.
+        Not `counted` are objects of which it is known that they differ, as after a reverse: one look is enough.
         """
         found = 0
         healing = self.incomplete and not self._journal.stalled
@@ -77,7 +77,7 @@ class Upkeep:
                 continue
             suspects = (await suspected(active, passive, of, self._steering.chunk_size, self._store)).ids
             # What is being written now differs for a moment, and is replayed anyway; the sweep looks for the rest.
-            lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS)
+            lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS if counted else 1)
             if lasting:
                 healed = await self._replay.recheck(change.key for change in lasting)
                 found += len(healed)
