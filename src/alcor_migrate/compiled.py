@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "alcor_migrate.gateway.access",
+    "alcor_migrate.gateway.ahead",
     "alcor_migrate.gateway.balancer",
     "alcor_migrate.gateway.clock",
     "alcor_migrate.gateway.exchange",

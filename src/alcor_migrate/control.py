@@ -180,13 +180,19 @@ async def _cutover(migration: Migration, arguments: dict[str, Any]) -> Any:
     return msgspec.to_builtins(made)
 
 
+async def _reads(migration: Migration, arguments: dict[str, Any]) -> Any:
+    return msgspec.to_builtins(await migration.switch_reads(arguments["to"], arguments["actor"]))
+
+
 async def _gates(migration: Migration, arguments: dict[str, Any]) -> Any:
     to = "target" if arguments["of"] == "cutover" else "source"
     return msgspec.to_builtins(await migration.gates(to))
 
 
 async def _forecast(migration: Migration, arguments: dict[str, Any]) -> Any:
-    found = await migration.look_ahead(arguments["of"], arguments["actor"], arguments.get("max_hold"))
+    found = await migration.look_ahead(
+        arguments["of"], arguments["actor"], arguments.get("max_hold"), reads=bool(arguments.get("reads"))
+    )
     document: dict[str, Any] = msgspec.to_builtins(found)
     return document | {"fits": found.fits, "state": migration.store.state.value}
 
@@ -227,6 +233,7 @@ _VERBS: dict[str, Callable[[Migration, dict[str, Any]], Awaitable[Any]]] = {
     "gates": _gates,
     "forecast": _forecast,
     "cutover": _cutover,
+    "reads": _reads,
     "reverse": _reverse,
     "drain": _drain,
     "complete": _complete,

@@ -86,6 +86,9 @@ class GatewayOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without a record, which closes the gate of cutover until a sweep has healed it."""
     max_hold: float = 3.0
     """Longest time in seconds that a write waits during a cutover."""
+    reads_patience: float = 1.0
+    """Longest time in seconds that a read waits, while reads go to the other side than writes (`cutover --reads`),
+    until that side has everything that was acknowledged before; then it is asked where the writes go."""
     workers: int = 1
     """Processes that serve clients on this port. One is the process of the migration itself; with more, it only
     leads them."""
@@ -223,14 +226,18 @@ def _check(path: Path, settings: Settings) -> None:
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ConfigError(f"{path}: {key} is {url!r}, which is not an address like http://host:port")
-    host, _, port = settings.gateway.listen.rpartition(":")
+    _check_gateway(path, settings.gateway)
+
+
+def _check_gateway(path: Path, gateway: GatewayOptions) -> None:
+    host, _, port = gateway.listen.rpartition(":")
     if not host or not port.isdigit():
-        raise ConfigError(f"{path}: gateway.listen is {settings.gateway.listen!r}, not host:port")
-    if settings.gateway.max_hold <= 0:
-        raise ConfigError(f"{path}: gateway.max_hold is {settings.gateway.max_hold}, it must be above 0")
-    if settings.gateway.workers < 1:
-        raise ConfigError(f"{path}: gateway.workers is {settings.gateway.workers}, it must be at least 1")
-    if not 0 <= settings.gateway.access_log <= 1:
-        raise ConfigError(f"{path}: gateway.access_log is {settings.gateway.access_log}, not a share from 0 to 1")
-    if not 0 <= settings.gateway.shadow <= 1:
-        raise ConfigError(f"{path}: gateway.shadow is {settings.gateway.shadow}, not a share from 0 to 1")
+        raise ConfigError(f"{path}: gateway.listen is {gateway.listen!r}, not host:port")
+    for key in ("max_hold", "reads_patience"):
+        if (seconds := getattr(gateway, key)) <= 0:
+            raise ConfigError(f"{path}: gateway.{key} is {seconds}, it must be above 0")
+    if gateway.workers < 1:
+        raise ConfigError(f"{path}: gateway.workers is {gateway.workers}, it must be at least 1")
+    for key in ("access_log", "shadow"):
+        if not 0 <= (share := getattr(gateway, key)) <= 1:
+            raise ConfigError(f"{path}: gateway.{key} is {share}, not a share from 0 to 1")

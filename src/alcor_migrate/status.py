@@ -15,6 +15,7 @@ from alcor_migrate.engine.attention import Concern  # noqa: TC001  # msgspec rea
 from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001
 from alcor_migrate.engine.cutover import Attempt  # noqa: TC001
 from alcor_migrate.engine.gates import Gate  # noqa: TC001
+from alcor_migrate.engine.reads import ReadsStatus  # noqa: TC001
 from alcor_migrate.engine.shadow import ShadowStatus  # noqa: TC001
 from alcor_migrate.engine.state import State, Transition
 from alcor_migrate.engine.verify import Verification  # noqa: TC001
@@ -114,6 +115,8 @@ class SweepStatus(msgspec.Struct, kw_only=True):
     """How many there were since the start."""
     found: int
     """Objects that had passed the gateway by."""
+    found_by: dict[str, int] = {}
+    """The same by who wrote them, as far as can be told: `agents` over RPC, `reads` that write, `others`."""
 
 
 class ThrottleStatus(msgspec.Struct, kw_only=True):
@@ -164,12 +167,14 @@ class Status(msgspec.Struct, kw_only=True):
     attention: list[Concern]
     """What needs attention, oldest first."""
     active: str
-    """Which side users' requests go to: `source` or `target`."""
+    """Which side users' writes go to, and their reads unless `reads.side` says otherwise: `source` or `target`."""
     ready: bool
     """Whether cutover (or, after it, reverse) would be let through now."""
     activity: str
     """What the engine is doing right now, in words."""
     gateway: GatewayStatus
+    """See below."""
+    reads: ReadsStatus
     """See below."""
     journal: JournalStatus
     """See below."""
@@ -244,6 +249,7 @@ async def gather(migration: Migration) -> Status:
                 for (side, address), server in sorted(gateway.stats.servers.items())
             ],
         ),
+        reads=migration.reads.status,
         journal=JournalStatus(
             position=journal.position,
             entries=counts.outcomes,

@@ -41,6 +41,10 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Show the gates, and each step with the time it would take now; do nothing."),
 ]
+Reads = Annotated[
+    bool,
+    typer.Option("--reads", help="Reads only: each sees what was acknowledged before it. Nothing is held."),
+]
 MaxHold = Annotated[
     float | None,
     typer.Option("--max-hold", min=0.1, max=60.0, help="Longest time in seconds that a write waits, for this one."),
@@ -111,20 +115,32 @@ def verify(
 @app.command()
 def cutover(
     dry_run: DryRun = False,  # noqa: FBT002
+    reads: Reads = False,  # noqa: FBT002
     max_hold: MaxHold = None,
     postpone_flag_file: Annotated[
         Path | None, typer.Option("--postpone-flag-file", help="Wait while this file exists, and then do it.")
     ] = None,
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
-    """Move the API traffic to Alcor. Writes wait for a moment; none fails."""
+    """Move the API traffic to Alcor. Writes wait for a moment; none fails. With --reads, only reads move."""
+    if reads:
+        _switch_reads("cutover", "target", dry_run=dry_run, as_json=as_json)
+        return
     flag = str(postpone_flag_file.resolve()) if postpone_flag_file else ""
     _hand_over("cutover", dry_run=dry_run, as_json=as_json, max_hold=max_hold, postpone_flag_file=flag)
 
 
 @app.command()
-def reverse(dry_run: DryRun = False, max_hold: MaxHold = None, as_json: Json = False) -> None:  # noqa: FBT002
-    """Move the API traffic back to Neutron, with everything that was written since the cutover."""
+def reverse(
+    dry_run: DryRun = False,  # noqa: FBT002
+    reads: Reads = False,  # noqa: FBT002
+    max_hold: MaxHold = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Move the API traffic back to Neutron, with all that was written since the cutover. With --reads, only reads."""
+    if reads:
+        _switch_reads("reverse", "source", dry_run=dry_run, as_json=as_json)
+        return
     _hand_over("reverse", dry_run=dry_run, as_json=as_json, max_hold=max_hold)
 
 
@@ -250,6 +266,20 @@ def _hand_over(verb: str, *, dry_run: bool, as_json: bool, max_hold: float | Non
         out.print(screens.attempt(verb, attempt))
     if not attempt["succeeded"]:
         raise typer.Exit(NOT_SWITCHED)
+
+
+def _switch_reads(verb: str, to: str, *, dry_run: bool, as_json: bool) -> None:
+    actor = getpass.getuser()
+    if dry_run:
+        document = _call("forecast", of=verb, actor=actor, reads=True)
+        shown = screens.dry_run(f"{verb} --reads", document)
+    else:
+        document = _call("reads", to=to, actor=actor)
+        shown = screens.reads_switched(document)
+    if as_json:
+        print_json(document)
+    else:
+        out.print(shown)
 
 
 def _settings() -> Settings:

@@ -54,9 +54,18 @@ def attempt(verb: str, made: dict[str, Any]) -> RenderableType:
     )
 
 
+def reads_switched(made: dict[str, Any]) -> RenderableType:
+    """The screen of `cutover --reads` and `reverse --reads`."""
+    done = f"[green]Reads go to {_name(made['side'])}.[/] Writes stay where they are."
+    return done + (
+        f" Until it is otherwise they are read there too: {plain(made['closed'])}." if made["closed"] else ""
+    )
+
+
 def dry_run(verb: str, found: dict[str, Any]) -> RenderableType:
     """The screen of `cutover --dry-run` and `reverse --dry-run`."""
-    table = Table(title=f"{verb} would, within the bound of the hold:", title_justify="left")
+    bound = "" if found["reads_only"] else ", within the bound of the hold"
+    table = Table(title=f"{verb} would{bound}:", title_justify="left")
     for column in ("", "step", "expected", "worst", "measured by"):
         table.add_column(column, justify="right" if column in {"expected", "worst"} else "left", overflow="fold")
     for number, step in enumerate(found["steps"], 1):
@@ -65,9 +74,10 @@ def dry_run(verb: str, found: dict[str, Any]) -> RenderableType:
         )
     closed = [g for g in found["gates"] if not g["open"]]
     held = f"Writes would be held for about {found['hold_ms']:.0f} ms; the bound is {found['max_hold_ms']:.0f} ms"
+    held += "." if found["fits"] else ": [red]that is too long[/], so attempts would give up and be repeated."
     return Group(
         table,
-        held + ("." if found["fits"] else ": [red]that is too long[/], so attempts would give up and be repeated."),
+        "Nothing would be held." if found["reads_only"] else held,
         _gates(found["gates"]),
         "[red]It would be refused now.[/] A lag that is only just too high is waited for."
         if closed
@@ -112,12 +122,18 @@ def _headline(document: dict[str, Any]) -> RenderableType:
     if state not in _STEPS:
         line.append(f"  {state.replace('_', ' ')}", style="bold yellow")
     since = dt.datetime.fromtimestamp(document["since"]).astimezone().strftime("%H:%M:%S")
-    active = "Neutron" if document["active"] == "source" else "Alcor"
+    active = _name(document["active"])
+    if document["reads"]["side"] != document["active"]:
+        active += f"[/], reads: [bold]{_name(document['reads']['side'])}"
     return Panel(
         Group(line, f"active: [bold]{active}[/]   since {since}   now: {plain(document['activity'])}"),
         title=f"migration of {plain(document['cloud'])}",
         title_align="left",
     )
+
+
+def _name(side: str) -> str:
+    return "Neutron" if side == "source" else "Alcor"
 
 
 def _copy(copy: dict[str, Any]) -> RenderableType:
@@ -159,6 +175,15 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         f"{replay['changes']} changes applied",
         f"[red]{plain(replay['trouble'])}[/]" if replay["trouble"] else f"{len(replay['poison'])} rejected",
     )
+    reads = document["reads"]
+    if reads["side"] != document["active"] or reads["answered"] or reads["fell_back"]:
+        back = ", ".join(f"{n} {why}" for why, n in sorted(reads["fell_back"].items()))
+        table.add_row(
+            "reads ahead",
+            f"{reads['answered']} answered, {reads['waited']} waited, longest {reads['longest_wait_ms']:.0f} ms",
+            f"fell back: {back or 'none'}",
+            f"[yellow]{plain(reads['closed'])}[/]" if reads["closed"] else "",
+        )
     found = document["verification"]
     result = f"{found['compared']} compared, {found['mismatches']} mismatches" if found else ""
     table.add_row(

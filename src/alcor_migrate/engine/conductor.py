@@ -23,7 +23,7 @@ from alcor_migrate.engine.crew import Crew
 from alcor_migrate.engine.cutover import Attempt, Handover
 from alcor_migrate.engine.drain import Drained, drained
 from alcor_migrate.engine.figures import figures
-from alcor_migrate.engine.forecast import Forecast, forecast
+from alcor_migrate.engine.forecast import Forecast, forecast, forecast_reads
 from alcor_migrate.engine.machinery import ENDS, OURSELVES, UNFINISHED, Machinery, path_of
 from alcor_migrate.engine.postponement import Postponement
 from alcor_migrate.engine.state import State
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from alcor_migrate.engine.copy import CopyProgress
+    from alcor_migrate.engine.reads import ReadsStatus
     from alcor_migrate.engine.state import Transition
     from alcor_migrate.engine.verify import Verification
 
@@ -84,6 +85,7 @@ class Migration(Machinery):
         work = {"engine": self._bring_to_ready}
         if self.store.standing not in ENDS:
             work |= {"unknown writes": self._settle_unknown_writes, "replay": self.replay.run}
+            work |= {"reads": self.reads.run}
             work |= {"shadow": self.shadow.run} if self.shadow.status.share else {}
         for name, begin in work.items():
             if name not in self._crew:
@@ -288,15 +290,15 @@ class Migration(Machinery):
 
     async def reverse(self, actor: str, max_hold: float | None = None) -> Attempt:
         """Move the API traffic back to the source. Raises StateError, GateClosed, HookRefused."""
+        if self.gateway.ahead and self.replay.active == "source":
+            raise StateError(
+                "only reads go to Alcor, writes go to Neutron",
+                "`alcor-migrate reverse --reads` brings the reads back.",
+            )
         self._expect("reverse", State.SWITCHED, leads_on=False)
         await self._pass_gates("reverse", "source", actor, without="verification")
         async with self._alone("preparing the reverse"):
-            with self.throttle.lifted():
-                # What would keep it waiting for long is told before everything is compared.
-                await self._pass_gates("reverse", "source", actor, without="verification")
-                self.activity = "verifying"
-                await self.upkeep.verify()
-                await self._pass_gates("reverse", "source", actor)
+            await self._pass_gates_back("reverse", actor)
             await self.ask(State.REVERSING, actor, "reverse was asked for")
             self.enter(State.REVERSING, actor, "reverse was asked for")
             last = await self._hand_over("source", actor, "the traffic goes to the source", max_hold)
@@ -306,11 +308,49 @@ class Migration(Machinery):
                 await self._until_it_works("verifying", self.upkeep.verify_in_words)
             return last
 
-    async def look_ahead(self, verb: str, actor: str = OURSELVES, max_hold: float | None = None) -> Forecast:
+    async def switch_reads(self, to: str, actor: str) -> ReadsStatus:
+        """Let reads go to a side, and writes stay where they are. Raises StateError, GateClosed, HookRefused.
+
+        To the passive side through the gates of a handover, each read when that side has what it must see. To the
+        active one always.
+        """
+        verb = "cutover --reads" if to == "target" else "reverse --reads"
+        side = "Alcor" if to == "target" else "Neutron"
+        if self.gateway.reads == to:
+            raise StateError(f"reads go to {side} already", "See `alcor-migrate status`.")
+        back = to == self.replay.active
+        if not back and to == "target":
+            self._expect(verb, State.READY, State.REVERSED)
+        elif not back:
+            self._expect(verb, State.SWITCHED, leads_on=False)
+        elif self._verb.locked():
+            raise StateError(f"{verb} has to wait: the engine is {self.activity}", "Repeat it when that is done.")
+        async with self._alone(f"switching reads to {side}"):
+            reason = f"reads go to {side}, writes stay"
+            if back:  # what leads back does not wait for a disk
+                await self.reads.switch(to)
+                self.store.note("reads", actor, reason, facts={"reads": to})
+            else:
+                if to == "target":
+                    await self._pass_gates(verb, to, actor)
+                else:
+                    await self._pass_gates_back(verb, actor)
+                asked = hooks.Told(name=hooks.BEFORE_READS, state=self.store.state.value, actor=actor, reason=reason)
+                await self.hooks.ask(asked)
+                self.store.note("reads", actor, reason, facts={"reads": to})
+                await self.reads.switch(to)
+            status = self.reads.status
+            self.tell(hooks.ON_READS, actor, reason, evidence=msgspec.to_builtins(status))
+            return status
+
+    async def look_ahead(
+        self, verb: str, actor: str = OURSELVES, max_hold: float | None = None, *, reads: bool = False
+    ) -> Forecast:
         """The gates and the steps of `cutover` or `reverse`, as measured now; nothing is done."""
         to = "target" if verb == "cutover" else "source"
         bound = max_hold or self.steering.max_hold
-        return await forecast(self, to, bound, await self.gates(to), actor)
+        measure = forecast_reads if reads else forecast
+        return await measure(self, to, bound, await self.gates(to), actor)
 
     async def drain(self, actor: str, wait: float = 0.0) -> Drained:
         """Look whether Neutron's pipeline is empty, for at most `wait` seconds until it is; written down."""
@@ -330,6 +370,10 @@ class Migration(Machinery):
             raise StateError(
                 f"complete was confirmed for {cloud!r}, and this is the cloud {self.settings.source.cloud!r}",
                 "Complete cannot be undone; repeat it with the name of this cloud if that is what you want.",
+            )
+        if self.gateway.ahead:
+            raise StateError(
+                "reads still go to Neutron", "Bring them to Alcor first: `alcor-migrate cutover --reads`."
             )
         async with self._alone("completing"):
             await self.ask(State.COMPLETED, actor, "the operator ends the migration")
@@ -364,7 +408,8 @@ class Migration(Machinery):
 
         def record(attempt: Attempt) -> None:
             self.store.keep("applied", self.replay.applied)
-            switched.append(self.store.move(done, actor, reason, msgspec.to_builtins(attempt)))
+            made = self.store.move(done, actor, reason, msgspec.to_builtins(attempt), {"reads": to})
+            switched.append(made)
 
         def failed(attempt: Attempt) -> None:
             self.tell(hooks.ATTEMPT_FAILED, actor, attempt.reason, evidence=msgspec.to_builtins(attempt))
@@ -392,6 +437,15 @@ class Migration(Machinery):
             self.enter(back, OURSELVES, f"not switched after {len(attempts)} attempts: {last.reason}")
         self.store.keep("attempts", self.attempts)
         return last
+
+    async def _pass_gates_back(self, step: str, actor: str) -> None:
+        """The gates of the way back to the source; nothing has been compared in this direction yet."""
+        with self.throttle.lifted():
+            # What would keep it waiting for long is told before everything is compared.
+            await self._pass_gates(step, "source", actor, without="verification")
+            self.activity = "verifying"
+            await self.upkeep.verify()
+            await self._pass_gates(step, "source", actor)
 
     async def _pass_gates(self, step: str, to: str, actor: str, without: str = "") -> None:
         """Raise GateClosed unless every gate is open; the lag, which goes up and down, is given a moment."""

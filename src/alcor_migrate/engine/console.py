@@ -51,6 +51,9 @@ def in_short(migration: Migration) -> str:
             f"source-latency={steering.source_latency:g}"
         ),
     ]
+    if migration.gateway.ahead:
+        why = migration.reads.closed
+        lines.append(f"reads: {migration.gateway.reads}" + (f", but asked of {replay.active}: {why}" if why else ""))
     if migration.postponement.waits:
         lines.append(f"a cutover waits: {migration.postponement.waits}")
     elif steering.postponed:

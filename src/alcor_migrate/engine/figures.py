@@ -30,7 +30,17 @@ def figures(migration: Migration) -> Iterator[Family]:
         ('{result="dropped"}', float(shadow.dropped)),
     ]
     yield "shadow_reads_total", "counter", "Users' reads that were also asked of the target.", answers
+    reads = migration.reads
     for name, kind, meaning, value in (
+        ("reads_ahead", "gauge", "1 while reads go to the passive side.", int(migration.gateway.ahead)),
+        (
+            "reads_closed",
+            "gauge",
+            "1 while all of them are asked of the active side all the same.",
+            int(migration.gateway.ahead and bool(reads.closed)),
+        ),
+        ("reads_waited_total", "counter", "Reads that waited for replay.", reads.waited),
+        ("reads_waited_seconds_total", "counter", "How long they waited, together.", reads.waited_seconds),
         ("migration_concerns", "gauge", "Things that need attention.", len(migration.concerns)),
         ("replay_lag_seconds", "gauge", "Age of the oldest entry that is not applied.", replay.lag),
         ("replay_entries_total", "counter", "Entries applied.", replay.entries),

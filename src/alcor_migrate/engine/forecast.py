@@ -56,6 +56,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     max_hold_ms: float
     """The bound."""
 
+    reads_only: bool = False
+    """Whether only reads would be switched; then nothing is held."""
+
     @property
     def fits(self) -> bool:
         """Whether it is expected to fit into the bound."""
@@ -74,6 +77,31 @@ async def forecast(parts: Machinery, to: str, max_hold: float, gates: list[Gate]
     ]
     held = sum(step.expected_ms or 0.0 for step in steps)
     return Forecast(to=to, gates=gates, steps=steps, hold_ms=round(held, 1), max_hold_ms=max_hold * 1000)
+
+
+async def forecast_reads(parts: Machinery, to: str, max_hold: float, gates: list[Gate], actor: str) -> Forecast:
+    """The same for a switch of the reads alone. Raises JournalError."""
+    flying = parts.gateway.in_flight_writes
+    waiting = await _replay(parts)
+    steps = [
+        _record(parts, to, actor),
+        Step(
+            what="let every process of the gateway follow; reads are asked where writes go until then",
+            expected_ms=0.0,
+            worst_ms=parts.settings.gateway.reads_patience * 1000,
+            basis="the route is a variable; a worker that does not confirm is replaced",
+        ),
+        Step(
+            what=f"wait for the writes in flight ({flying} now) to be recorded; no one else waits for them",
+            expected_ms=0.0 if not flying else None,
+            worst_ms=None,
+            basis="they were counted just now",
+        ),
+        msgspec.structs.replace(
+            waiting, what="from then on a read that follows a write waits until replay has passed it"
+        ),
+    ]
+    return Forecast(to=to, gates=gates, steps=steps, hold_ms=0.0, max_hold_ms=max_hold * 1000, reads_only=True)
 
 
 async def _drain(parts: Machinery) -> Step:

@@ -36,6 +36,9 @@ _KILL_GRACE = 2.0
 ATTEMPT_FAILED = "on-attempt-failed"
 """Told of each attempt of a handover that gave the held writes back to the old side."""
 
+BEFORE_READS, ON_READS = "before-switching-reads", "on-switched-reads"
+"""Asked before reads are sent to the passive side; told when reads were sent to a side."""
+
 
 def before(state: State) -> str:
     """The hook that is asked before a state is entered."""
@@ -51,6 +54,8 @@ NAMES = (
     *(before(state) for state in State if state not in _NOT_TO_BE_REFUSED),
     *(after(state) for state in State if state is not State.NEW),
     ATTEMPT_FAILED,
+    BEFORE_READS,
+    ON_READS,
 )
 
 VARIABLES = {
@@ -62,7 +67,8 @@ VARIABLES = {
     "ALCOR_MIGRATE_ACTOR": "who asked for it; `alcor-migrate` for steps of its own",
     "ALCOR_MIGRATE_REASON": "why",
     "ALCOR_MIGRATE_EVIDENCE": "what was seen, as one JSON object",
-    "ALCOR_MIGRATE_ACTIVE": "`source` or `target`: where users' requests go",
+    "ALCOR_MIGRATE_ACTIVE": "`source` or `target`: where users' writes go, and their reads unless these are ahead",
+    "ALCOR_MIGRATE_READS": "`source` or `target`: where users' reads go",
     "ALCOR_MIGRATE_LAG": "the lag in seconds",
     "ALCOR_MIGRATE_STATE_DIR": "the state directory, for `echo status | nc -U $ALCOR_MIGRATE_STATE_DIR/console.sock`",
 }

@@ -13,6 +13,7 @@ from alcor_migrate.engine.copy import CopyProgress
 from alcor_migrate.engine.cutover import Attempt
 from alcor_migrate.engine.gates import Evidence, Gate, gates
 from alcor_migrate.engine.hooks import Hooks
+from alcor_migrate.engine.reads import Reads
 from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.shadow import Shadow
 from alcor_migrate.engine.state import State, StateStore, Transition
@@ -91,6 +92,9 @@ class Machinery:
             self.enter(State.CAPTURING, self.operator, "the gateway captures every write")
         elif unfinished := UNFINISHED.get(self.store.state):
             self.enter(unfinished, OURSELVES, "the handover was interrupted before anything was switched")
+        reads = self.store.recall("reads", str, self.replay.active)
+        if reads != self.replay.active and self.store.standing not in ENDS:
+            await self.gateway.switch_reads(reads)
 
     def _assemble(self) -> None:
         """Put together what works behind the gateway, as it was left."""
@@ -127,6 +131,9 @@ class Machinery:
             lambda: store.standing in {State.READY, State.REVERSED},
         )
         self.gateway.on_read = self.shadow.sample
+        patience = self.settings.gateway.reads_patience
+        self.reads = Reads(self.gateway, self.journal, self.replay, patience, self._answers, self._worry)
+        self.gateway.permit = self.reads.permit
         if not store.recall("ended well", bool, otherwise=True):
             # What passed without a record while the journal was stalled died with the process that knew it.
             self.replay.incomplete = self.settings.gateway.policy == "fail_open"
@@ -145,7 +152,23 @@ class Machinery:
         self.store.keep("ended well", value=True)
         self.store.close()
 
+    async def _answers(self, side: str) -> bool:
+        """Whether a side answers. Raises CloudError."""
+        if side == "target":
+            return await self.around.target_answers()
+        await self.around.probe()
+        return True
+
+    def _worry(self) -> str:
+        """Why reads had better go where the writes go, besides what the parts themselves say."""
+        if self.panic:
+            return self.panic
+        if self.store.state is State.NEEDS_ATTENTION:
+            return "something needs attention"
+        return "writes have an outcome that is not settled yet" if self._unsettled else ""
+
     def _save_applied(self, position: int) -> None:
+        self.reads.applied(position)
         # Applying an entry twice is harmless, so this need not be written for each one.
         now = time.monotonic()
         if now - self._saved_at > _SAVE_INTERVAL:
@@ -231,6 +254,7 @@ class Machinery:
         return {
             "ALCOR_MIGRATE_CLOUD": self.settings.source.cloud,
             "ALCOR_MIGRATE_ACTIVE": replay.active if replay else "source",
+            "ALCOR_MIGRATE_READS": self.gateway.reads if replay else "source",
             "ALCOR_MIGRATE_LAG": f"{replay.lag:.3f}" if replay else "0.000",
             "ALCOR_MIGRATE_STATE_DIR": self.settings.state_dir,
         }

@@ -114,7 +114,8 @@ class Entry(Transition, frozen=True, kw_only=True):
     """A line of the audit log."""
 
     act: str
-    """`transition`; or what else was done: `command`, `hook`, `refused`, `repair`, `drain`, `forecast`."""
+    """`transition`; or what else was done: `command`, `hook`, `refused`, `repair`, `drain`, `forecast`,
+    `reads`."""
 
 
 _metadata = sa.MetaData()
@@ -198,26 +199,40 @@ class StateStore:
                 "See `alcor-migrate status` for what is possible now.",
             )
 
-    def move(self, following: State, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> Transition:
-        """Enter a state and record it. Durable when it returns.
+    def move(
+        self,
+        following: State,
+        actor: str,
+        reason: str,
+        evidence: dict[str, Any] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> Transition:
+        """Enter a state and record it, with facts that become true with it (see `keep`). Durable when it returns.
 
         Raises StateError when that is not possible; StateNotWritten, and the state is the one before.
         """
         self.expect(following)
         made = Transition(time.time(), actor, self._state.value, following.value, reason, evidence or {})
-        self._append(made, TRANSITION)
+        self._append(made, TRANSITION, facts)
         self._state = following
         if following is not State.NEEDS_ATTENTION:
             self._standing = following
         return made
 
-    def note(self, act: str, actor: str, reason: str, evidence: dict[str, Any] | None = None) -> None:
-        """Record something that was done and that left the state as it is. Durable when it returns.
+    def note(
+        self,
+        act: str,
+        actor: str,
+        reason: str,
+        evidence: dict[str, Any] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Record something that was done and that left the state as it is, with facts. Durable when it returns.
 
         Raises StateNotWritten.
         """
         here = self._state.value
-        self._append(Transition(time.time(), actor, here, here, reason, evidence or {}), act)
+        self._append(Transition(time.time(), actor, here, here, reason, evidence or {}), act, facts)
 
     def transitions(self) -> list[Transition]:
         """The changes of the state, oldest first."""
@@ -230,7 +245,7 @@ class StateStore:
         """Everything that was done, oldest first."""
         return self._read(sa.true())
 
-    def _append(self, made: Transition, act: str) -> None:
+    def _append(self, made: Transition, act: str, facts: dict[str, Any] | None) -> None:
         row = {
             "at": made.at,
             "actor": made.actor,
@@ -242,6 +257,8 @@ class StateStore:
         }
         with self._writing() as connection:
             connection.execute(_audit.insert().values(row))
+            for name, value in (facts or {}).items():
+                _remember(connection, name, value)
 
     def _read(self, which: sa.ColumnElement[bool]) -> list[Entry]:
         with self._engine.connect() as connection:
@@ -250,10 +267,8 @@ class StateStore:
 
     def keep(self, name: str, value: Any) -> None:
         """Remember a fact under a name; durable when it returns. Raises StateNotWritten."""
-        row = {"name": name, "value": msgspec.json.encode(value)}
         with self._writing() as connection:
-            connection.execute(sa.delete(_facts).where(_facts.c.name == name))
-            connection.execute(_facts.insert().values(row))
+            _remember(connection, name, value)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
@@ -279,6 +294,11 @@ class StateStore:
         """Let go of the directory."""
         self._engine.dispose()
         os.close(self._lock)
+
+
+def _remember(connection: sa.Connection, name: str, value: Any) -> None:
+    connection.execute(sa.delete(_facts).where(_facts.c.name == name))
+    connection.execute(_facts.insert().values({"name": name, "value": msgspec.json.encode(value)}))
 
 
 def _durable(connection: Any, _record: Any) -> None:

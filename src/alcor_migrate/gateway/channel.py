@@ -30,10 +30,12 @@ class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Follow(Message, frozen=True):
-    """This is the route from now on; reads go to `active` meanwhile, and writes ask for a turn when `queueing`."""
+    """This is the route from now on; writes go by `active` meanwhile, and ask for a turn when `queueing`."""
 
     route: Route
     active: Route
+    reads: str
+    """The side that serves reads."""
     epoch: int
     queueing: bool
 
@@ -79,6 +81,13 @@ class Go(Message, frozen=True):
     """It is this write's turn."""
 
     number: int
+
+
+class Permit(Message, frozen=True):
+    """The reads that asked may go to the passive side, or why not."""
+
+    number: int
+    why: str
 
 
 class Healed(Message, frozen=True):
@@ -172,6 +181,17 @@ class Left(Message, frozen=True):
     number: int
 
 
+class MayRead(Message, frozen=True):
+    """So many reads have come and could go to the passive side."""
+
+    number: int
+    many: int
+
+
+class Doubt(Message, frozen=True):
+    """A write is about to be answered although its outcome is not known to be durable."""
+
+
 class ReadOne(Message, frozen=True):
     """A GET was answered, and is one of the share that the engine is told."""
 
@@ -179,7 +199,7 @@ class ReadOne(Message, frozen=True):
     token: str
 
 
-FromMaster = Start | Follow | Ping | Drain | Kept | Known | Go | Healed | Stop
+FromMaster = Start | Follow | Ping | Drain | Kept | Known | Go | Permit | Healed | Stop
 FromWorker = (
     Up
     | Listening
@@ -193,6 +213,8 @@ FromWorker = (
     | Missed
     | Wait
     | Left
+    | MayRead
+    | Doubt
     | ReadOne
 )
 

@@ -23,6 +23,8 @@ class ApiGateway(Protocol):
 
     on_read: Callable[[bytes, str], None] | None
     """Told of a share of answered GETs: target and token."""
+    permit: Callable[[Callable[[str], None], int], None]
+    """Tells so many reads, at once or later, that they may go to the passive side (an empty text), or why not."""
     figures: Callable[[], Iterable[Family]]
     """Further figures to be served with those of the gateway."""
 
@@ -33,6 +35,18 @@ class ApiGateway(Protocol):
     @property
     def epoch(self) -> int:
         """Counts the changes of the route."""
+
+    @property
+    def reads(self) -> str:
+        """The side that serves reads: `source` or `target`."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether that is not the side that writes go to."""
+
+    @property
+    def doubts(self) -> int:
+        """Answered writes whose outcome may not be in the journal yet."""
 
     @property
     def stats(self) -> Stats:
@@ -58,6 +72,9 @@ class ApiGateway(Protocol):
 
     async def switch(self, route: Route) -> int:
         """Change the route; the answer is the new epoch, and nothing goes by the old route any more."""
+
+    async def switch_reads(self, side: str) -> int:
+        """Let reads go to a side, and writes stay where they are; the answer is the new epoch."""
 
     async def hold(self, max_hold: float | None = None) -> int:
         """Let writes wait, for a bounded time; the answer is the new epoch."""

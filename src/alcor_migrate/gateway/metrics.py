@@ -52,6 +52,8 @@ def _families(gateway: ApiGateway, journal: JournalStats) -> Iterator[Family]:
     yield "gateway_upstream_up", gauge, "Share of the gateway's processes that send requests to this server.", share
     yield "gateway_upstream_requests_total", counter, "Requests sent to this server.", sent
     yield "gateway_upstream_failures_total", counter, "Connections and requests that failed.", failed
+    back: list[tuple[str, float]] = [(f'{{why="{why}"}}', n) for why, n in sorted(stats.fell_back.items())]
+    yield "gateway_reads_fell_back_total", counter, "Reads that the active side was asked for instead.", back
     for name, kind, meaning, value in (
         ("gateway_in_flight_writes", gauge, "Writes whose outcome is not recorded yet.", gateway.in_flight_writes),
         ("gateway_held_writes", gauge, "Writes that wait now.", stats.held_now),
@@ -59,6 +61,7 @@ def _families(gateway: ApiGateway, journal: JournalStats) -> Iterator[Family]:
         ("gateway_incomplete", gauge, "1 when a write has passed without a record.", int(gateway.incomplete)),
         ("gateway_connections_total", counter, "Connections of clients.", stats.connections),
         ("gateway_refused_total", counter, "Requests that were no acceptable HTTP.", stats.refused_total),
+        ("gateway_reads_ahead_total", counter, "Reads that the passive side answered.", stats.reads_ahead),
         ("gateway_captured_total", counter, "Writes recorded before they were forwarded.", stats.captured_total),
         ("gateway_not_captured_total", counter, "Writes passed without a record.", stats.not_captured_total),
         ("gateway_unknown_total", counter, "Writes whose answer was never seen.", stats.unknown_total),

@@ -23,6 +23,7 @@ import structlog
 from alcor_migrate.errors import GatewayError, JournalError
 from alcor_migrate.gateway.channel import (
     Channel,
+    Doubt,
     Drain,
     Drained,
     Follow,
@@ -38,7 +39,9 @@ from alcor_migrate.gateway.channel import (
     Known,
     Left,
     Listening,
+    MayRead,
     Missed,
+    Permit,
     Ping,
     Pong,
     ReadOne,
@@ -121,6 +124,8 @@ class GatewayPool(Switch):
         self._past = Stats()
         self._orphans: set[int] = set()
         self._waiters: list[asyncio.Future[None]] = []
+        self._reading: list[tuple[Member, MayRead]] = []
+        """Reads of workers that ask whether they may go ahead."""
         self._numbers = itertools.count(1)
         self._started = False
         self._stopping = asyncio.Event()
@@ -360,7 +365,7 @@ class GatewayPool(Switch):
                 member.channel.send(self._follow())
 
     def _follow(self) -> Follow:
-        return Follow(self.route, self._active, self.epoch, self.queueing)
+        return Follow(self.route, self._active, self.reads, self.epoch, self.queueing)
 
     async def _followed(self, epoch: int) -> None:
         """Wait for every worker, and see to it even when nobody waits for us any more."""
@@ -391,8 +396,6 @@ class GatewayPool(Switch):
                 self.spawn(self._keep(member, number, self.journal.read_that_wrote(intent, outcome)))
             case Identify(number, token):
                 self.spawn(self._tell(member, number, token))
-            case ReadOne(target, token):
-                self.sampled(target, token)
             case Missed(error):
                 self._missed(error)
             case Wait(number, size, token, arrived):
@@ -401,10 +404,24 @@ class GatewayPool(Switch):
                 self.enter_room(turn)
             case Left(number):
                 self.leave_room(member.turns.pop(number))
+            case ReadOne() | MayRead() | Doubt():
+                self._of_reads(member, message)
             case Pong(stats, in_flight):
                 member.stats, member.in_flight = stats, in_flight
             case _:
                 self._moved(member, message)
+
+    def _of_reads(self, member: Member, message: Any) -> None:
+        match message:
+            case ReadOne(target, token):
+                self.sampled(target, token)
+            case MayRead():
+                if not self._reading:
+                    # Not from here: what other workers said before this one asked may still lie unread.
+                    self._loop.call_soon(self._permit)
+                self._reading.append((member, message))
+            case Doubt():
+                self.doubt()
 
     def _moved(self, member: Member, message: Any) -> None:
         """A worker has come further; somebody may wait for that."""
@@ -453,6 +470,15 @@ class GatewayPool(Switch):
     async def _tell(self, member: Member, number: int, token: str) -> None:
         caller = await self.caller(token) or Caller()
         member.channel.send(Known(number, caller.project_id, caller.user_id))
+
+    def _permit(self) -> None:
+        reading, self._reading = self._reading, []
+
+        def tell(why: str) -> None:
+            for member, asked in reading:
+                member.channel.send(Permit(asked.number, why))
+
+        self.permit(tell, sum(asked.many for _, asked in reading))
 
     def _missed(self, error: str) -> None:
         self.misses += 1

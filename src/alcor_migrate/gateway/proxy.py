@@ -352,6 +352,9 @@ class ClientConnection(asyncio.Protocol):
 def _exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:
     """Decides how a request is served under the route of this moment."""
     kind = kind_of(request.method, request.target)
-    if kind is Kind.WRITE and gateway.route is not Route.PASS:
-        return Recorded(gateway, client, request, kind)
+    if kind is Kind.WRITE:
+        if gateway.route is not Route.PASS:
+            return Recorded(gateway, client, request, kind)
+    elif gateway.ahead:
+        return gateway.read_ahead(client, request, kind)
     return Relay(gateway, client, request, kind)

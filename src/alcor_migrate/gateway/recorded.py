@@ -245,6 +245,7 @@ class Recorded(Exchange):
             await self._patiently(gateway.journal.outcome(seq, outcome), gateway.settings.outcome_patience)
         except (TimeoutError, JournalError) as error:
             gateway.stats.answered_late_total += 1
+            gateway.doubt()
             log.error("outcome_not_durable", seq=seq, error=str(error))  # noqa: TRY400  (known)
 
     def _give_answer(self) -> None:

@@ -43,6 +43,11 @@ _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 # GETs that write. The topology is made by the GET itself; listing security groups or their rules makes the
 # project's `default` group when it has none yet (neutron/db/securitygroups_db.py).
 _ALLOCATES = re.compile(rb"/v2\.0/auto-allocated-topology(?:[/.]|$)")
+_ON_BOTH_SIDES = re.compile(
+    rb"/v2\.0/(?:networks|subnets|ports|routers|floatingips|security-groups|security-group-rules)"
+    rb"(?:/[\w-]+(?:/tags(?:/[^/]+)?)?)?(?:\.json)?/?"
+)
+"""What the Neutron API of both sides serves (`side.COMES_BACK`), and tags."""
 _MAY_CREATE_DEFAULT_GROUP = re.compile(rb"/v2\.0/security-group(?:s|-rules)(?:\.json)?/?$")
 
 
@@ -61,3 +66,8 @@ def kind_of(method: bytes, target: bytes) -> Kind:
     if _MAY_CREATE_DEFAULT_GROUP.search(path):
         return Kind.READ_THAT_MAY_WRITE
     return Kind.READ
+
+
+def on_both_sides(method: bytes, target: bytes) -> bool:
+    """Whether a request reads what either side can answer; everything else is for the active one."""
+    return method == b"GET" and _ON_BOTH_SIDES.fullmatch(target.partition(b"?")[0]) is not None

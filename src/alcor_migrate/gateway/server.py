@@ -10,6 +10,7 @@ import structlog
 
 from alcor_migrate import compiled
 from alcor_migrate.errors import GatewayError, JournalError, MigrationError
+from alcor_migrate.gateway.ahead import read_ahead
 from alcor_migrate.gateway.balancer import Balancer
 from alcor_migrate.gateway.clock import Clock
 from alcor_migrate.gateway.metrics import close_server, serve_metrics
@@ -27,7 +28,10 @@ from alcor_migrate.journal import INCOMPLETE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from alcor_migrate.gateway.exchange import Exchange
     from alcor_migrate.gateway.face import Recorder
+    from alcor_migrate.gateway.http1 import RequestHead
+    from alcor_migrate.gateway.routes import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -206,6 +210,19 @@ class Gateway(Switch):
     def balancers(self) -> Iterable[Balancer]:
         """The servers of every side."""
         return self._balancers.values()
+
+    @property
+    def balancer_of_reads(self) -> Balancer:
+        """The servers of the side that serves reads."""
+        return self._balancers[self.reads]
+
+    def read_ahead(self, client: ClientConnection, request: RequestHead, kind: Kind) -> Exchange:
+        """How a read is served while reads go to the passive side."""
+        return read_ahead(self, client, request, kind)
+
+    def may_read(self, then: Callable[[str], None]) -> None:
+        """Tells a read, at once or later, that it may go to the passive side (an empty text), or why not."""
+        self.permit(then, 1)
 
     def balancer_of(self, route: Route) -> Balancer:
         """The servers of a route's side."""

@@ -70,6 +70,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: int = 64 * _MIB
     release_patience: float = 2.0
     """How long after a hold the writes of a project go on one after the other; what waits then goes on at once."""
+    reads_patience: float = 1.0
+    """How long a read waits until the passive side has what it must see, while reads go there."""
+    ahead_timeout: float = 5.0
+    """Longest silence of the passive side before a read is asked of the active one."""
     retry_after: int = 2
     workers: int = 1
     """Processes; one is this process itself."""

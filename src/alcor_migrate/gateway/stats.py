@@ -7,6 +7,11 @@ import msgspec
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency histogram's buckets; one more bucket holds what took longer."""
 
+LATE, CLOSED, REFUSED, LOST, UNHEARD = "late", "closed", "refused", "lost", "unheard"
+"""Why a read that could go ahead was asked of the active side: the passive one did not have everything in time; it
+must not be asked at all now; it answered with anything but success; it gave no answer; and of a worker: its master
+said nothing."""
+
 
 class ServerStats(msgspec.Struct, kw_only=True):
     """One API server, as seen by one process or several."""
@@ -41,6 +46,10 @@ class Stats(msgspec.Struct, kw_only=True):
     answered_late_total: int = 0
     """Writes answered before their outcome was durable because the journal stalled after they were sent."""
     retried_reads_total: int = 0
+    reads_ahead: int = 0
+    """Reads that the passive side answered."""
+    fell_back: dict[str, int] = {}
+    """Reads that the active side was asked for instead, by why."""
     refused_total: int = 0
     held_now: int = 0
     held_total: int = 0
@@ -63,6 +72,8 @@ def added(one: Stats, other: Stats) -> Stats:
     for key, n in other.counted.items():
         total.counted[key] = total.counted.get(key, 0) + n
     for stats in (one, other):
+        for why, n in stats.fell_back.items():
+            total.fell_back[why] = total.fell_back.get(why, 0) + n
         for server, mine in stats.servers.items():
             both = total.servers.setdefault(server, ServerStats(up=0, processes=0))
             for field in mine.__struct_fields__:

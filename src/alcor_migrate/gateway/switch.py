@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
-from alcor_migrate.errors import GatewayError
+from alcor_migrate.errors import GatewayError, JournalError
+from alcor_migrate.gateway.access import without_secrets
 from alcor_migrate.gateway.hold import Room, Turn
 from alcor_migrate.gateway.routes import Route
-from alcor_migrate.gateway.stats import Stats
+from alcor_migrate.gateway.stats import CLOSED, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from typing import Any
 
+    from alcor_migrate.gateway.face import Recorder
     from alcor_migrate.gateway.metrics import Family
     from alcor_migrate.gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
+
+_TOLD_EVERY = 1.0
+"""Seconds between two lines of the log about reads that fell back for one reason."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -30,12 +36,20 @@ class Caller(msgspec.Struct, frozen=True):
     user_id: str | None = None
 
 
-class Switch:
-    """Owns the route and the waiting room. Use it from one event loop.
+def closed(then: Callable[[str], None], many: int = 1) -> None:  # noqa: ARG001  (what is asked)
+    """As long as nobody says how far the passive side is, no read goes there."""
+    then(CLOSED)
 
-    `route` is what happens to writes from now on; every change of it begins a new `epoch`. A subclass says how a
-    change becomes known to those who serve clients (`_spread`), and when all of them follow it (`_followed`).
+
+class Switch:
+    """Owns the route, the side of the reads, and the waiting room. Use it from one event loop.
+
+    `route` is what happens to writes from now on, `reads` the side that serves reads; every change of them begins a
+    new `epoch`. A subclass says how a change becomes known to those who serve clients (`_spread`), and when all of
+    them follow it (`_followed`).
     """
+
+    journal: Recorder
 
     def __init__(
         self,
@@ -45,6 +59,15 @@ class Switch:
     ) -> None:
         self.settings = settings
         self.route = route
+        self.reads = route.side
+        """The side that serves reads: `source` or `target`."""
+        self.ahead = False
+        """Whether that is the passive one; each read asks `permit` before it goes there."""
+        self.permit: Callable[[Callable[[str], None], int], None] = closed
+        """Tells so many reads that came just now, at once or later, that they may go to the passive side (an empty
+        text), or why not: LATE or CLOSED. Who said something before is heard before this is asked."""
+        self.doubts = 0
+        """Answered writes whose outcome may not be in the journal yet."""
         self.epoch = 0
         self.queueing = False
         """Whether a write has to wait for its turn in the room."""
@@ -63,6 +86,8 @@ class Switch:
         self._claimed = -1
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._told: dict[str, float] = {}
+        """When a read that fell back was last logged, by why."""
         self._room = Room(settings.max_held_requests, settings.max_held_bytes, self._own, self._flow)
 
     def sampled(self, target: bytes, token: str) -> None:
@@ -82,7 +107,7 @@ class Switch:
 
     @property
     def side(self) -> str:
-        """Where reads go now: `source` or `target`."""
+        """The active side, where writes go: `source` or `target`."""
         return self._active.side
 
     @property
@@ -101,6 +126,21 @@ class Switch:
             raise GatewayError("the route cannot be switched while writes are held", "Release the hold.")
         self._check(route)
         epoch = self._set(route)
+        await self._followed(epoch)
+        return epoch
+
+    async def switch_reads(self, side: str) -> int:
+        """Lets reads go to a side, while writes stay; returns the new epoch, when it is followed everywhere.
+
+        When the writes follow, or come back, both are on one side again. Raises GatewayError within a hold, where
+        there is no such side, and when writes are not recorded, so that nobody could say what a read must see.
+        """
+        if self.holding:
+            raise GatewayError("reads cannot be switched while writes are held", "Release the hold.")
+        if side != self.side and (self.settings.target is None or not self._active.captures):
+            raise GatewayError(f"reads cannot go to the {side} now", "Give the gateway a target, and let it capture.")
+        self.reads = side
+        epoch = self._set(self.route)
         await self._followed(epoch)
         return epoch
 
@@ -155,10 +195,20 @@ class Switch:
     def _set(self, route: Route) -> int:
         self.route = route
         if route is not Route.HOLD:
+            if route.side != self.side or not route.captures:
+                self.reads = route.side
             self._active = route
+        self.ahead = self.reads != self.side
         self.epoch += 1
         self._own.epoch = self.epoch
-        log.info("route_switched", route=route.value, side=self.side, epoch=self.epoch, held=len(self._room))
+        log.info(
+            "route_switched",
+            route=route.value,
+            side=self.side,
+            reads=self.reads,
+            epoch=self.epoch,
+            held=len(self._room),
+        )
         self._spread()
         return self.epoch
 
@@ -197,6 +247,31 @@ class Switch:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    # -- reads that go ahead -------------------------------------------------------------------------------------
+
+    def doubt(self) -> None:
+        """A write was answered although its outcome is not durable: no read goes ahead until it is."""
+        self.doubts += 1
+        self.spawn(self._settle_doubt())
+
+    async def _settle_doubt(self) -> None:
+        try:
+            # the journal keeps the order: what was given to it before this is in it when this is
+            await self.journal.mark("doubt", str(self.epoch))
+        except JournalError as error:
+            log.error("doubt_stays", error=error.message)  # noqa: TRY400  (known)
+        else:
+            self.doubts -= 1
+
+    def fell_back(self, why: str, target: bytes) -> None:
+        """A read is asked of the active side, although reads go to the passive one."""
+        stats = self._own
+        stats.fell_back[why] = stats.fell_back.get(why, 0) + 1
+        now = time.monotonic()
+        if now - self._told.get(why, -_TOLD_EVERY) >= _TOLD_EVERY:
+            self._told[why] = now
+            log.warning("read_fell_back", why=why, target=without_secrets(target), so_far=stats.fell_back[why])
 
     # -- turns ---------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ import structlog
 from alcor_migrate.errors import JournalError, MigrationError
 from alcor_migrate.gateway.channel import (
     Channel,
+    Doubt,
     Drain,
     Drained,
     Follow,
@@ -38,8 +39,10 @@ from alcor_migrate.gateway.channel import (
     Known,
     Left,
     Listening,
+    MayRead,
     Message,
     Missed,
+    Permit,
     Ping,
     Pong,
     ReadOne,
@@ -49,6 +52,7 @@ from alcor_migrate.gateway.channel import (
     Wait,
 )
 from alcor_migrate.gateway.server import Gateway
+from alcor_migrate.gateway.stats import UNHEARD
 from alcor_migrate.gateway.switch import Caller
 from alcor_migrate.journal import NOT_SENT, Intent, JournalStats, Outcome
 
@@ -62,6 +66,8 @@ log = structlog.get_logger(__name__)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _CALLERS = 4096
 _CALLER_SECONDS = 60.0
+_GRACE = 0.25
+"""Seconds beyond `reads_patience` in which the master, who lets reads wait, must say something."""
 
 
 class RemoteJournal:
@@ -126,6 +132,11 @@ class WorkerGateway(Gateway):
         self._turns: dict[Turn, int] = {}
         """Numbers of those that wait for their turn or have it."""
         self._waiting: dict[int, Turn] = {}
+        self._reading: list[Callable[[str], None]] = []
+        """Reads that came just now, and ask together whether they may go ahead."""
+        self._asked: dict[int, list[Callable[[str], None]]] = {}
+        self._unheard = False
+        """Whether the master had said nothing of reads in time, and has not been heard since."""
         self.follow(start.follow)
 
     @property
@@ -136,10 +147,12 @@ class WorkerGateway(Gateway):
     def renew(self, at: float) -> None:
         """The master lived at this time; a message that waited here for long renews nothing."""
         self._lease_ends = max(self._lease_ends, at + self.settings.lease)
+        self._unheard = False
 
     def follow(self, to: Follow) -> None:
         """The master has switched."""
         self.route, self._active, self.epoch, self.queueing = to.route, to.active, to.epoch, to.queueing
+        self.reads, self.ahead = to.reads, to.reads != to.active.side
         self.stats.epoch = to.epoch
 
     def enter_room(self, turn: Turn) -> None:
@@ -170,6 +183,40 @@ class WorkerGateway(Gateway):
     def sampled(self, target: bytes, token: str) -> None:
         """The master is told."""
         self._channel.send(ReadOne(target, token))
+
+    def may_read(self, then: Callable[[str], None]) -> None:
+        """The master is asked, by all reads of this turn of the event loop together.
+
+        It is asked after the read came, so its answer counts every write that was acknowledged before, by whomever.
+        """
+        if self._unheard or self.fenced:
+            then(UNHEARD)
+            return
+        if not self._reading:
+            self.loop.call_soon(self._ask)
+        self._reading.append(then)
+
+    def _ask(self) -> None:
+        number = next(self._numbers)
+        self._asked[number], self._reading = self._reading, []
+        self._channel.send(MayRead(number, len(self._asked[number])))
+        self._channel.flush()
+        self.loop.call_later(self.settings.reads_patience + _GRACE, self._give_up, number)
+
+    def _give_up(self, number: int) -> None:
+        if number in self._asked:
+            self._unheard = True
+            self.permitted(number, UNHEARD)
+
+    def permitted(self, number: int, why: str) -> None:
+        """The master has answered, or never will."""
+        for then in self._asked.pop(number, ()):
+            then(why)
+
+    def doubt(self) -> None:
+        """The master hears of it before the client gets its answer."""
+        self._channel.send(Doubt())
+        self._channel.flush()
 
     def missed(self, error: JournalError) -> None:
         """A write goes on without a record, and the master hears of it first."""
@@ -231,6 +278,8 @@ class Worker:
                 self._channel.send(Pong(gateway.stats, gateway.in_flight_writes))
             case Go(number):
                 gateway.go(number)
+            case Permit(number, why):
+                gateway.permitted(number, why)
             case Drain(number, patience):
                 self._begin(self._drain(gateway, number, patience))
             case Healed():

@@ -19,6 +19,8 @@ class StandInGateway:
     def __init__(self, route):
         self.route = route
         self.active = route
+        self.reads = route.side
+        self.doubts = 0
         self.epoch = 0
         self.incomplete = False
         self.misses = 0
@@ -35,7 +37,19 @@ class StandInGateway:
         self.told.append("stop")
 
     async def switch(self, route):
+        if route.side != self.active.side or not route.captures:
+            self.reads = route.side
         self.route = self.active = route
+        self.epoch += 1
+        return self.epoch
+
+    @property
+    def ahead(self):
+        return self.reads != self.active.side
+
+    async def switch_reads(self, side):
+        self.told.append(f"reads {side}")
+        self.reads = side
         self.epoch += 1
         return self.epoch
 

@@ -48,7 +48,7 @@ def test_everything_that_can_need_attention():
         passive_answers=True,
     )
     noted = set(concerns(worst, {}, "ann", 60.0))
-    parts = {"engine", "replay", "upkeep", "shadow"}  # what runs and can die, see Migration._begin_work
+    parts = {"engine", "replay", "upkeep", "shadow", "reads"}  # what runs and can die, see Migration._begin_work
     documented = {name for names, _ in table("Needs attention") for name in names.split(", ")}
     assert documented == noted | parts
 
