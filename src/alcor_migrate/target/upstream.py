@@ -21,6 +21,7 @@ from alcor_migrate.target import upstream_form as form
 from alcor_migrate.target.nodes import node
 from alcor_model import Resource, delete_order, digest, load_order, resource
 from alcor_model.errors import MalformedObject
+from alcor_model.gaps.upstream import INTERFACE, MADE_FOR_ROUTERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -286,9 +287,9 @@ class UpstreamSide:
     # Ports
 
     async def _put_ports(self, changes: list[Change], rejected: dict[Key, str]) -> None:
-        interfaces = [c for c in changes if (c.new or {}).get("device_owner") in form.INTERFACES]
+        interfaces = [c for c in changes if (c.new or {}).get("device_owner") in INTERFACE]
         await self._attach_all(interfaces, rejected)
-        plain = [c for c in changes if (c.new or {}).get("device_owner") not in form.INTERFACES + form.LEFT_OUT]
+        plain = [c for c in changes if (c.new or {}).get("device_owner") not in INTERFACE | MADE_FOR_ROUTERS]
         by_id = {c.id: c for c in plain}
         there = await self.read(resource("port"), by_id)
         missing = []
@@ -361,9 +362,9 @@ class UpstreamSide:
             if node(old):
                 await self._without_node(change.id)
             return
-        if not of.upstream or old.get("device_owner") in form.LEFT_OUT:
+        if not of.upstream or old.get("device_owner") in MADE_FOR_ROUTERS:
             return
-        if old.get("device_owner") in form.INTERFACES:
+        if old.get("device_owner") in INTERFACE:
             await self._detach(old)
             return
         there = await self._show(of, project, change.id)

@@ -12,30 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from alcor_model import EXTENSION, Resource, to_alcor, to_neutron
 from alcor_model.fields import Target
+from alcor_model.gaps.upstream import INTERFACE, MADE_FOR_ROUTERS, NETWORK_TYPES, PREFIXES, PROTOCOLS, VNIC_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alcor_model.fields import Json
 
-INTERFACES = ("network:router_interface", "network:router_interface_distributed")
-"""Owners of ports that become an attachment of the subnet's own gateway port: upstream takes no other."""
-LEFT_OUT = (
-    "network:router_gateway",
-    "network:router_ha_interface",
-    "network:router_centralized_snat",
-    "network:ha_router_replicated_interface",
-    "network:floatingip",
-    "network:floatingip_agent_gateway",
-)
-"""Owners of ports that upstream has no use for: it keeps gateways and floating IPs as text."""
 DEFAULT_GROUP = "neutron-default"
 """What a project's group `default` is called there: under its own name it would get an id of upstream's choice."""
 
-_PREFIXES = range(16, 29)
-_NETWORK_TYPES = {"vxlan", "vlan", "gre", "flat"}
-_PROTOCOLS = {None, "", "tcp", "udp", "icmp"}
-_VNIC_TYPES = {"normal", "macvtap", "direct", "baremetal"}
 _BOOLEANS = ("admin_state_up", "shared", "router:external", "vlan_transparent", "is_default")
 """Of a network: what is not sent is false, also by a PUT. Neutron may not know all of them."""
 
@@ -60,10 +46,10 @@ def refusal(of: Resource, neutron: Json) -> str:
     match of.name:
         case "network":
             kind = neutron.get("provider:network_type")
-            return "" if kind in _NETWORK_TYPES else f"its type is {kind}, and upstream knows none such"
+            return "" if kind in NETWORK_TYPES else f"its type is {kind}, and upstream knows none such"
         case "subnet":
             return _subnet_refusal(neutron)
-        case "port" if neutron.get("device_owner") not in INTERFACES + LEFT_OUT:
+        case "port" if neutron.get("device_owner") not in INTERFACE | MADE_FOR_ROUTERS:
             return _port_refusal(neutron)
         case "security_group_rule":
             return _rule_refusal(neutron)
@@ -73,7 +59,7 @@ def refusal(of: Resource, neutron: Json) -> str:
 
 def _subnet_refusal(neutron: Json) -> str:
     cidr = ipaddress.ip_network(neutron["cidr"], strict=False)
-    if cidr.version != 4 or cidr.prefixlen not in _PREFIXES:  # noqa: PLR2004  # IPv4
+    if cidr.version != 4 or cidr.prefixlen not in PREFIXES:  # noqa: PLR2004  # IPv4
         return f"upstream takes IPv4 networks from /16 to /28, and it is {cidr}"
     return "" if neutron.get("gateway_ip") else "it has no gateway, and upstream would give it one"
 
@@ -84,12 +70,12 @@ def _port_refusal(neutron: Json) -> str:
     if any(":" in fixed["ip_address"] for fixed in neutron["fixed_ips"]):
         return "it has an IPv6 address"
     vnic = neutron.get("binding:vnic_type") or "normal"
-    return "" if vnic in _VNIC_TYPES else f"its vnic_type is {vnic}, and upstream knows none such"
+    return "" if vnic in VNIC_TYPES else f"its vnic_type is {vnic}, and upstream knows none such"
 
 
 def _rule_refusal(neutron: Json) -> str:
     low, high = neutron.get("port_range_min"), neutron.get("port_range_max")
-    if neutron.get("protocol") not in _PROTOCOLS:
+    if neutron.get("protocol") and neutron["protocol"] not in PROTOCOLS:
         return f"its protocol is {neutron['protocol']}, which makes every bound port of the group fail"
     if (low is None) != (high is None):
         return "only one of its two port bounds is set"

@@ -29,6 +29,7 @@ DEVICE_NAME = 11
 """Characters of a port's id in its device's name."""
 DHCP_PORT = "network:dhcp"
 INTERFACE = frozenset({"network:router_interface", "network:router_interface_distributed"})
+"""Owners of ports that become an attachment of the subnet's own gateway port: upstream takes no other."""
 MADE_FOR_ROUTERS = frozenset(
     {
         "network:router_gateway",
@@ -39,6 +40,7 @@ MADE_FOR_ROUTERS = frozenset(
         "network:floatingip_agent_gateway",
     }
 )
+"""Owners of ports that upstream has no use for: it keeps gateways and floating IPs as text."""
 WITHOUT_EFFECT: Mapping[str, Mapping[str, Any]] = {
     "network": {
         "shared": False,
