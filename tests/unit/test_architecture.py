@@ -34,6 +34,7 @@ MUST_NOT = {
 # Decisions are pure: these modules touch no network, no disk and no event loop.
 PURE = (
     "alcor_model",
+    "alcor_migrate/engine/bypass.py",
     "alcor_migrate/engine/changes.py",
     "alcor_migrate/engine/gates.py",
     "alcor_migrate/gateway/routes.py",

@@ -190,7 +190,7 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         "verify",
         document["verification_is"],
         result,
-        f"sweeps: {document['sweep']['sweeps']}, found {document['sweep']['found']}",
+        _swept(document["sweep"]),
     )
     shadow = document["shadow"]
     if shadow["share"]:
@@ -208,6 +208,11 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         f"waited {throttle['waited']:.0f} s",
     )
     return Panel(table, title="now", title_align="left")
+
+
+def _swept(sweep: dict[str, Any]) -> str:
+    by = [f"{count} by {who}" for who, count in sweep["found_by"].items()]
+    return f"sweeps: {sweep['sweeps']}, found {sweep['found']}" + (f" ({', '.join(by)})" if by else "")
 
 
 def _attention(document: dict[str, Any]) -> list[RenderableType]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alcor_migrate.engine.bypass import Writer
 from alcor_migrate.engine.state import State
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def figures(migration: Migration) -> Iterator[Family]:
     ]
     yield "shadow_reads_total", "counter", "Users' reads that were also asked of the target.", answers
     reads = migration.reads
+    found = [(f'{{by="{writer.value}"}}', float(upkeep.swept.found_by.get(writer.value, 0))) for writer in Writer]
+    yield "sweep_found_total", "counter", "Objects that had passed the gateway by, by who wrote them.", found
     for name, kind, meaning, value in (
         ("reads_ahead", "gauge", "1 while reads go to the passive side.", int(migration.gateway.ahead)),
         (
@@ -47,7 +50,6 @@ def figures(migration: Migration) -> Iterator[Family]:
         ("replay_changes_total", "counter", "Objects changed on the passive side.", replay.changes),
         ("replay_rejected_objects", "gauge", "Objects that the passive side would not take.", len(replay.poison)),
         ("copy_objects", "gauge", "Objects copied.", migration.copy.copied),
-        ("sweep_found_total", "counter", "Objects that had passed the gateway by.", upkeep.swept.found),
         (
             "verify_mismatches",
             "gauge",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 
+from alcor_migrate.engine.bypass import Tally
 from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.gates import freshness
 from alcor_migrate.engine.verify import Verification, confirmed, describe, suspected, verify
@@ -68,7 +70,7 @@ class Upkeep:
 
         Not `counted` are objects of which it is known that they differ, as after a reverse: one look is enough.
         """
-        found = 0
+        tally = Tally()
         healing = self.incomplete and not self._journal.stalled
         misses = self._gateway.misses
         for of in load_order():
@@ -80,7 +82,7 @@ class Upkeep:
             lasting = await confirmed(self._journal, self._replay, of, suspects, _LOOKS if counted else 1)
             if lasting:
                 healed = await self._replay.recheck(change.key for change in lasting)
-                found += len(healed)
+                tally.add(healed)
                 for change in healed[:_LOGGED]:
                     log.info("sweep_found", object=str(change.key), difference=describe(change)[:500])
         # what passed without a record while this sweep was under way may have been compared before
@@ -88,9 +90,11 @@ class Upkeep:
             self._replay.incomplete = False
             self._gateway.mark_complete()
         self.swept.sweeps += 1
-        self.swept.found += found if counted else 0
+        if counted:
+            self.swept.found += tally.found.total()
+            self.swept.found_by = dict(Counter(self.swept.found_by) + tally.found)
         self.swept.last_at = time.time()
-        return f"{found} objects had passed the gateway by"
+        return f"{tally.found.total()} objects had passed the gateway by"
 
     async def verify(self) -> Verification:
         """Compare every object of both sides. Raises CloudError."""
