@@ -136,6 +136,14 @@ def _address_set(value: Any) -> Any:
     return _sorted([_plain(_spelled(item)) for item in value])
 
 
+def _gateways(value: Any) -> Any:
+    if type(value) is list:
+        return _sorted([_gateways(item) for item in value])
+    if type(value) is dict and "external_fixed_ips" in value:
+        value = {**value, "external_fixed_ips": _address_set(value["external_fixed_ips"])}
+    return _plain(value)
+
+
 def _sorted(items: list[Any]) -> list[Any]:
     return sorted(items, key=_encode) if len(items) > 1 else items
 
@@ -165,6 +173,7 @@ _BY_SHAPE: dict[Shape, Callable[[Any], Any]] = {
     Shape.SET: _set,
     Shape.ADDRESS: _text(spelling.address),
     Shape.ADDRESS_SET: _address_set,
+    Shape.GATEWAYS: _gateways,
     Shape.MAC: _text(spelling.mac),
     Shape.TIME: _text(spelling.moment),
 }

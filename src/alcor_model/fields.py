@@ -43,6 +43,8 @@ class Shape(Enum):
     """One IP address or CIDR."""
     ADDRESS_SET = "address set"
     """A list of addresses or CIDRs, or of objects with `ip_address` and `mac_address`; its order means nothing."""
+    GATEWAYS = "gateways"
+    """A router's gateway, or a list of them; no order means anything, also not that of `external_fixed_ips`."""
     MAC = "mac"
     TIME = "time"
     """A moment: `2026-11-22T20:30:00Z`, `2026-11-22 20:30:00` and the like, in UTC."""

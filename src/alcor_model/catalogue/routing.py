@@ -68,7 +68,7 @@ ROUTER = Resource(
         *NAMED,
         same("admin_state_up", FLAG),
         computed(same("status"), "what the agents report"),
-        same("external_gateway_info", OBJECT),
+        same("external_gateway_info", OBJECT, Shape.GATEWAYS),
         converted("routes", "routetable", _routes_to_table, _table_to_routes, LIST, Shape.SET),
         same("distributed", FLAG),
         same("ha", FLAG),
@@ -83,7 +83,9 @@ ROUTER = Resource(
         TAGS,
         REVISION,
         *EXTENSION_TIMES,
-        computed(extension("external_gateways", LIST, Shape.SET), "all gateways; external_gateway_info is the first"),
+        computed(
+            extension("external_gateways", LIST, Shape.GATEWAYS), "all gateways; external_gateway_info is the first"
+        ),
         derived("conntrack_helpers", "the helpers are objects of their own (router_id)"),
         derived("enable_snat", "repeats what external_gateway_info says"),
         derived("qos_policy_id", "repeats what external_gateway_info says"),

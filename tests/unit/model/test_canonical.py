@@ -11,7 +11,7 @@ from alcor_model.canonical import Difference, left_out
 from alcor_model.errors import MalformedObject
 from alcor_model.fields import Shape
 
-PORT = resource("port")
+PORT, ROUTER = resource("port"), resource("router")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.ip_addresses().map(str),
     lambda inner: (
@@ -38,6 +38,20 @@ def test_the_order_of_sets_means_nothing(seed):
     shuffled = {k: random.Random(seed).sample(v, len(v)) if isinstance(v, list) else v for k, v in BASE.items()}
     assert canonical(PORT, shuffled) == canonical(PORT, BASE)
     assert digest(PORT, shuffled) == digest(PORT, BASE)
+
+
+def test_the_order_of_a_gateways_addresses_means_nothing():
+    """They are rows of the gateway port, which Neutron reads in whatever order its database gives them."""
+    four, six = {"subnet_id": "a", "ip_address": "203.0.113.9"}, {"subnet_id": "b", "ip_address": "2001:db8::9"}
+    gateway = {"network_id": "ext", "enable_snat": True, "external_fixed_ips": [four, six]}
+    other = gateway | {"external_fixed_ips": [six | {"ip_address": "2001:0db8::9"}, four]}
+    ours = {"external_gateway_info": gateway, "external_gateways": [gateway, {"network_id": "n2"}]}
+    theirs = {"external_gateway_info": other, "external_gateways": [{"network_id": "n2"}, other]}
+    assert not differences(ROUTER, ours, theirs)
+    moved = gateway | {"external_fixed_ips": [four]}
+    assert [d.field for d in differences(ROUTER, ours, theirs | {"external_gateway_info": moved})] == [
+        "external_gateway_info"
+    ]
 
 
 def test_addresses_have_one_spelling():
