@@ -210,7 +210,7 @@ async def gather(migration: Migration) -> Status:
     """Everything an operator asks, as of now."""
     store, gateway, journal, replay = migration.store, migration.gateway, migration.journal, migration.replay
     upkeep, steering, throttle = migration.upkeep, migration.steering, migration.throttle
-    counts = await journal.counts()
+    counts = await migration.journal_counts()
     history = store.transitions()
     verdicts = await migration.gates("source" if replay.active == "target" else "target", quick=True)
     # A reverse verifies by itself, so that it can be had at once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,9 @@ from alcor_migrate.engine.steering import Brakes, Steering
 from alcor_migrate.engine.surroundings import Surroundings
 from alcor_migrate.engine.throttle import Throttle, ThrottledSide
 from alcor_migrate.engine.upkeep import Upkeep
-from alcor_migrate.errors import CloudError, StateNotWritten
+from alcor_migrate.errors import CloudError, JournalError, StateNotWritten
 from alcor_migrate.gateway import Route
-from alcor_migrate.journal import Journal
+from alcor_migrate.journal import Counts, Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +61,7 @@ class Machinery:
         self._surroundings = surroundings
         self._saved_at = 0.0
         self._unsettled = 1  # until it was asked
+        self._counts = Counts(intents=0, outcomes=0, marks=0, unknown=0, unsettled=0, by_method={})
 
     async def open(self) -> None:
         """Check both sides of a new migration, then open the gateway. Raises MigrationError, leaving nothing.
@@ -186,7 +188,7 @@ class Machinery:
         return gates(evidence, max_lag=self.steering.max_lag, verify_max_age=self.settings.engine.verify_max_age)
 
     async def evidence(self, to: str = "target", *, quick: bool = False) -> Evidence:
-        """What is to be seen now. Raises JournalError."""
+        """What is to be seen now."""
         answers = True
         if not quick:
             try:
@@ -212,8 +214,15 @@ class Machinery:
     async def _unknown_writes(self) -> int:
         # Only what was begun before this start is asked for, so where nothing is left nothing will be.
         if self._unsettled:
-            self._unsettled = len(await self.journal.unsettled())
+            with contextlib.suppress(JournalError):  # on a full disk it cannot be read; they can only become fewer
+                self._unsettled = len(await self.journal.unsettled())
         return self._unsettled
+
+    async def journal_counts(self) -> Counts:
+        """How much the journal holds; what it held when it could be read last, while it cannot."""
+        with contextlib.suppress(JournalError):  # replay has the same trouble, and says so
+            self._counts = await self.journal.counts()
+        return self._counts
 
     # -- transitions, and the hooks that belong to them ----------------------------------------------------------
 

@@ -6,10 +6,11 @@ import time
 
 import pytest
 from around import MemorySurroundings, migrating, until
+from memory import Writes
 
 from alcor_migrate.engine import conductor
 from alcor_migrate.engine.state import State
-from alcor_migrate.errors import ControlError, GateClosed, StateError, StateNotWritten
+from alcor_migrate.errors import ControlError, GateClosed, JournalError, StateError, StateNotWritten
 from alcor_migrate.gateway import Route
 from alcor_migrate.journal import Intent
 from alcor_migrate.side import Key
@@ -337,6 +338,23 @@ async def test_a_refused_cutover_is_written_down_with_its_gates(tmp_path, around
         (entry,) = [e for e in migration.store.audit() if e.act == "refused"]
         assert entry.actor == "ann"
         assert [gate["name"] for gate in entry.evidence["gates"]] == ["passive side"]
+
+
+async def test_the_status_is_told_although_the_journal_cannot_be_read(tmp_path, around):
+    async with migrating(tmp_path, around) as migration:
+        await ready(migration)
+        await Writes(migration.journal).record("DELETE", "/v2.0/networks/nobody")
+        before = to_json(await gather(migration))
+
+        async def full():
+            msg = "the journal cannot be read: database or disk is full"
+            raise JournalError(msg)
+
+        migration.journal.counts = migration.journal.unsettled = full
+        migration._unsettled = 1
+        after = to_json(await gather(migration))
+        assert after["journal"]["entries"] == before["journal"]["entries"] == 1
+        assert "unknown writes" in {gate["name"] for gate in after["gates"] if not gate["open"]}
 
 
 async def test_what_passed_without_a_record_closes_the_gate_until_a_whole_sweep_has_healed_it(tmp_path, around):
