@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import pymysql
+import sqlalchemy as sa
 
 from lab.errors import LabError
 from lab.ports import HOST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from lab.process import Processes, Service
 
@@ -158,3 +161,50 @@ class MariaDB:
 def open_database(kind: DatabaseKind, folder: Path, port: int, processes: Processes) -> Database:
     """Return the database of this kind that lives in `folder`, not yet started."""
     return MariaDB(folder, port, processes) if kind == "mariadb" else Sqlite(folder)
+
+
+class Rows:
+    """Every row of a service's database; what was read at one moment can be put back at a later one.
+
+    Tables are looked for once, when it is made; `with` lets the connections go.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)  # the server may be killed between
+        self._tables = sa.MetaData()
+        self._tables.reflect(self._engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.dispose()
+
+    def read(self) -> dict[str, list[Any]]:
+        """All rows of all tables, at one moment, each table's in an order of their own."""
+        with self._engine.begin() as connection:
+            return self._read(connection)
+
+    def put_back(self, rows: dict[str, Sequence[Any]]) -> list[str]:
+        """Make the tables hold what `read` has answered earlier; returns the names of those that did not."""
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "mysql":
+                connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+            now = self._read(connection)
+            changed = [name for name, held in now.items() if held != rows[name]]
+            for name in changed:
+                table = self._tables.tables[name]
+                connection.execute(sa.delete(table))
+                if rows[name]:
+                    connection.execute(sa.insert(table), [row._asdict() for row in rows[name]])
+            if connection.dialect.name == "mysql":
+                connection.exec_driver_sql("SET SESSION foreign_key_checks = 1")
+        return changed
+
+    def _read(self, connection: sa.Connection) -> dict[str, list[Any]]:
+        return {
+            name: sorted(connection.execute(sa.select(table)).all(), key=repr)
+            for name, table in self._tables.tables.items()
+        }

@@ -158,6 +158,12 @@ def write_configuration(
     return [main, ml2]
 
 
+def database_url(directory: Path) -> str:
+    """Where the Neutron that was configured in `directory` has its tables, for SQLAlchemy."""
+    lines = (directory / "neutron.conf").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix("connection = ") for line in lines if line.startswith("connection = "))
+
+
 def initialise(
     processes: Processes, openstack_bin: Path, configuration: Sequence[Path], database: Database
 ) -> Service:
@@ -219,7 +225,7 @@ def prove(service: Service, session: Session, url: str, timeout: float = 60) -> 
         if status == 201:  # noqa: PLR2004  # created
             break
         if time.monotonic() > deadline or not service.alive:
-            msg = f"neutron does not create a network: {status} {body[:300]}"
+            msg = f"neutron does not create a network: {status} {body[:300]}\nThe end of its log:\n{service.tail()}"
             raise LabError(msg, f"Read {service.log}.")
         time.sleep(0.1)
     api.delete(f"/networks/{answer.json()['network']['id']}")

@@ -47,8 +47,11 @@ RATE = 2.5  # operations a second, of all clients together
 PATIENCE = 180.0  # seconds in which the journey must go on once all is repaired
 VERB_PATIENCE = 90.0  # seconds
 LOOK = 0.2  # seconds
+AFTER_REFUSAL = 0.3  # seconds
+AFTER_RESUME = 1.0  # seconds: what needs attention is looked at about once in so many
 HOUSEWARMING = 20.0  # seconds
 BELONGINGS = 4  # objects of each user before the first blow
+LONGEST = 4.0  # seconds from a blow to its repair: longer than a hold may last, and than a health check waits
 AN_HOUR = 3600
 ORDER = ("journal", "database", "wire", "neutron", "controller", "disk", "clock", "migration", "worker")
 """What is repaired first: each needs some of those before it."""
@@ -106,7 +109,7 @@ class Run:
             self.journal_server = server
         clock = clock if self.turns_clock else None
         self.trial = Trial(ground, journal, self.workers, clock)
-        workload = Workload(ground.lab, CLIENTS, seed=self.seed, rate=RATE)
+        workload = Workload(ground.lab, CLIENTS, seed=self.seed)
         started = False
         try:
             await _aside(self.trial.start)
@@ -114,6 +117,7 @@ class Run:
             await _aside(workload.start)
             started = True
             await self._until_users_are_at_home(workload)
+            workload.pace(RATE)
             await self._travel()
             result = await _aside(workload.stop)
             started = False
@@ -196,7 +200,7 @@ class Run:
         parts = sorted({arm.part for arm in self.arms})
         hit = self.rng.sample(parts, k=1 if self.rng.random() < 0.7 else 2)
         blows = [self.rng.choice([arm for arm in self.arms if arm.part == part]) for part in hit]
-        pause = self.rng.uniform(0.1, 3.0)
+        pause = min(0.1 + self.rng.expovariate(1.0), LONGEST)
         start = time.time()
         self.down = True
         name = " and ".join(blow.name for blow in blows)
@@ -228,7 +232,7 @@ class Run:
             going = asyncio.create_task(self._go(leg))
             try:
                 for _ in range(self.rng.randint(1, 2)):
-                    await asyncio.sleep(self.rng.expovariate(1.0))
+                    await asyncio.sleep(self.rng.expovariate(2.0))  # a handover takes about half a second
                     await self._strike()
                 await going
             finally:
@@ -257,11 +261,13 @@ class Run:
         if status["state"] == "needs_attention":
             if not self.down:
                 await self._say("resume", VERB_PATIENCE)
+                await asyncio.sleep(AFTER_RESUME)
         elif leg in VERBS:
             closed = [gate["name"] for gate in status["gates"] if not gate["open"]]
             if closed and not self.down and "verification" in closed:
                 await self._say("verify", VERB_PATIENCE)
-            await self._say(VERBS[leg], VERB_PATIENCE)
+            if await self._say(VERBS[leg], VERB_PATIENCE) is None:
+                await asyncio.sleep(AFTER_REFUSAL)
 
     async def _status(self):
         self._see_it_lives()
@@ -269,14 +275,16 @@ class Run:
 
     async def _say(self, verb, *patience):
         """Say a word; None when it is not taken, which is counted."""
+        begun, said = time.monotonic(), ""
         try:
             return await self.trial.say(verb, *patience, actor=OPERATOR)
         except (AlcorError, TimeoutError) as error:
             said = getattr(error, "message", "no answer")
             self.said[f"{verb}: {said}"] += 1
-            if verb != "status":
-                self._log(f"{verb}: {said}")
             return None
+        finally:
+            if verb != "status":
+                self._log(f"{verb}, {time.monotonic() - begun:.1f} s: {said or 'done'}")
 
     def _see_it_lives(self):
         """What ends by itself is a finding, and is started again by its supervisor."""
@@ -331,6 +339,7 @@ class Run:
                 return
             if status and status["state"] == "needs_attention":
                 await self._say("resume", VERB_PATIENCE)
+                await asyncio.sleep(AFTER_RESUME)
             await asyncio.sleep(LOOK)
         self.troubles.append(f"{what} did not come about in {PATIENCE:.0f} s: {_stands(status)}; {self.said}")
 

@@ -13,8 +13,8 @@ from keystoneauth1.adapter import Adapter
 
 from alcor_migrate import control
 from lab import Lab, LabError, keystone, neutron, packages
+from lab.database import Rows
 from lab.journey import START_TIMEOUT, Journey, listens, script
-from lab.process import answers
 from lab.record import PATHS, collection
 from tests.chaos.journey_wire import Wire
 
@@ -23,7 +23,8 @@ PATIENT = 3 * START_TIMEOUT  # seconds for a start on a machine that is busy
 DISK = 64  # megabytes
 OPERATOR = "chaos"
 STATUS_PATIENCE = 10.0  # seconds
-GONE = frozenset({204, 404})
+PLUGINS = "router,ndp_proxy,segments,revisions,tag,timestamp"
+"""Of Neutron, all that the users need: what nobody uses would have most of a run's time, in listings of nothing."""
 
 
 def clock_library():
@@ -42,14 +43,13 @@ class Ground:
             "alcor wire": Wire(ports.reserve(), _port(self.lab.alcor_url)),
         }
         self._database_port = ports.reserve()
-        self._before = {}
 
     async def open(self):
         """Start it all. Raises LabError."""
         try:
             await asyncio.to_thread(self.lab.start)
-            if self.lab.database != "sqlite":
-                await self._wire_the_database()
+            url = neutron.database_url(self.lab.directory)
+            await self._configure()
             for name in ("neutron wire", "alcor wire"):
                 await self.wires[name].open()
             self._api = Adapter(
@@ -57,7 +57,9 @@ class Ground:
             )
             await asyncio.to_thread(self._furnish)
             # the first listing makes the administrator's own default group
-            self._before = await asyncio.to_thread(self.side, self.lab.neutron_url)
+            await asyncio.to_thread(self.side, self.lab.neutron_url)
+            self._rows = await asyncio.to_thread(Rows, url)
+            self._furnished = await asyncio.to_thread(self._rows.read)
         except BaseException:
             await self.close()
             raise
@@ -67,13 +69,18 @@ class Ground:
             await wire.close()
         await asyncio.to_thread(self.lab.stop)
 
-    async def _wire_the_database(self):
+    async def _configure(self):
+        """Have Neutron reach its database by a wire, and do no more than the users ask for."""
         path = self.lab.directory / "neutron.conf"
-        text = path.read_text(encoding="utf-8")
-        real = int(re.search(r"^connection = mysql\S+:(\d+)/neutron", text, re.MULTILINE)[1])
-        wire = self.wires["database wire"] = Wire(self._database_port, real)
-        await wire.open()
-        path.write_text(text.replace(f":{real}/neutron", f":{wire.port}/neutron"), encoding="utf-8")
+        text = re.sub(
+            r"^service_plugins = .*", f"service_plugins = {PLUGINS}", path.read_text("utf-8"), flags=re.MULTILINE
+        )
+        if self.lab.database != "sqlite":
+            real = int(re.search(r"^connection = mysql\S+:(\d+)/neutron", text, re.MULTILINE)[1])
+            wire = self.wires["database wire"] = Wire(self._database_port, real)
+            await wire.open()
+            text = text.replace(f":{real}/neutron", f":{wire.port}/neutron")
+        path.write_text(text, encoding="utf-8")
         service = self.lab.services["neutron"]
         await asyncio.to_thread(service.restart, PATIENT)
         who = keystone.administrator(self.lab.keystone_url)
@@ -107,10 +114,6 @@ class Ground:
         for wire in self.wires.values():
             await wire.mend()
 
-    def answers(self):
-        """Whether Neutron does, behind its wires."""
-        return answers(f"{self.lab.neutron_url}/healthcheck")
-
     def side(self, url):
         """Kind to id to object, as the API at an address lists them to the administrator. Raises LabError."""
         found = {}
@@ -123,43 +126,13 @@ class Ground:
         return found
 
     def clear(self):
-        """Delete what a run has made in Neutron. Raises LabError when something stays."""
-        url = f"{self.lab.neutron_url}/v2.0"
-        now = {kind: _less(found, self._before[kind]) for kind, found in self.side(self.lab.neutron_url).items()}
-        left = []
-
-        def delete(kind):
-            for each in now[kind].values():
-                if kind == "security_group" and each["name"] == "default":
-                    continue
-                answer = self._api.delete(f"{url}{PATHS[kind]}/{each['id']}", raise_exc=False)
-                if answer.status_code not in GONE:
-                    left.append(f"{kind} {each['id']}: {answer.status_code} {answer.text[:200]}")
-
-        delete("floatingip")
-        for router in now["router"]:
-            body = {"router": {"routes": []}}
-            self._api.put(f"{url}/routers/{router}", json=body, raise_exc=False)
-        for port in now["interface"].values():
-            if port["device_id"] in now["router"] and port["device_owner"] == "network:router_interface":
-                path = f"{url}/routers/{port['device_id']}/remove_router_interface"
-                self._api.put(path, json={"port_id": port["id"]}, raise_exc=False)
-        delete("router")
-        now["port"] = {name: port for name, port in now["port"].items() if not port["device_owner"]}
-        for kind in ("port", "subnet", "network", "security_group"):
-            delete(kind)
-        if left:
-            msg = f"Neutron keeps what a run has made: {left[:3]}"
-            raise LabError(msg)
+        """Take back whatever a run has done to Neutron."""
+        self._rows.put_back(self._furnished)
 
     def quiet_logs(self):
         """Empty all logs, so that those of a run are its own."""
         for log in self.lab.logs.glob("*.log"):
             os.truncate(log, 0)
-
-
-def _less(found, before):
-    return {name: each for name, each in found.items() if name not in before}
 
 
 def _port(url):
@@ -204,7 +177,7 @@ class Trial(Journey):
                 "source": {"url": _by(ground.wires["neutron wire"])},
                 "target": {"url": _by(ground.wires["alcor wire"])},
                 "gateway": {"workers": workers, "checks": {"interval": 0.5, "timeout": 2.0}},
-                "engine": {"sweep_interval": 3.0, "attention_after": 8.0},
+                "engine": {"sweep_interval": 1.5, "attention_after": 8.0},
             },
         )
         self.disk = Disk(self.lab.directory / "disk")

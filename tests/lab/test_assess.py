@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
+from lab.database import Rows
+from lab.neutron import database_url
 from lab.topology import build_topology
 
 pytestmark = pytest.mark.lab
@@ -38,19 +39,8 @@ def gaps(document):
 
 def content(lab):
     """Every row of every table of Neutron's database."""
-    config = (lab.directory / "neutron.conf").read_text()
-    url = next(line.split("=", 1)[1].strip() for line in config.splitlines() if line.startswith("connection"))
-    engine = sa.create_engine(url)
-    try:
-        tables = sa.MetaData()
-        tables.reflect(engine)
-        with engine.connect() as connection:
-            return {
-                name: sorted(map(repr, connection.execute(sa.select(table)).all()))
-                for name, table in tables.tables.items()
-            }
-    finally:
-        engine.dispose()
+    with Rows(database_url(lab.directory)) as rows:
+        return rows.read()
 
 
 @pytest.fixture(scope="module")

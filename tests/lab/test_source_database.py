@@ -23,6 +23,7 @@ from alcor_migrate.journal import Intent, Journal, Outcome
 from alcor_migrate.source import NeutronSide
 from alcor_migrate.source.database import DatabaseSide
 from alcor_model import differences, digest, resource
+from lab.neutron import database_url
 from lab.ports import Ports
 from lab.postgresql import PostgreSQL, provide
 from lab.process import Processes
@@ -39,8 +40,7 @@ def url(lab):
     if lab.database != "mariadb":
         pytest.skip("MariaDB is not installed, and the lab's SQLite is not one that can be read beside Neutron")
     build_topology(lab, PORTS, seed=5)
-    lines = (lab.directory / "neutron.conf").read_text(encoding="utf-8").splitlines()
-    return next(line.removeprefix("connection = ") for line in lines if line.startswith("connection = "))
+    return database_url(lab.directory)
 
 
 @pytest.fixture
