@@ -134,7 +134,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_lag: float = 2.0
     """Cutover is refused while the lag in seconds is above this."""
     verify_max_age: float = 600.0
-    """Cutover is refused when the last clean verify is older than this many seconds."""
+    """Cutover is refused when the last clean verify is older than this many seconds, counted from what it compared
+    first: longer than one verify takes."""
     cutover_attempts: int = 10
     """How often a cutover that could not finish within the hold is tried again."""
     source_latency: float = 2.0

@@ -14,6 +14,7 @@ from alcor_migrate import compiled
 from alcor_migrate.engine.attention import Concern  # noqa: TC001  # msgspec reads the annotations at run time
 from alcor_migrate.engine.copy import CopyProgress  # noqa: TC001
 from alcor_migrate.engine.cutover import Attempt  # noqa: TC001
+from alcor_migrate.engine.freshness import Freshness  # noqa: TC001
 from alcor_migrate.engine.gates import Gate  # noqa: TC001
 from alcor_migrate.engine.reads import ReadsStatus  # noqa: TC001
 from alcor_migrate.engine.shadow import ShadowStatus  # noqa: TC001
@@ -194,6 +195,8 @@ class Status(msgspec.Struct, kw_only=True):
     """What the last verify found, in this direction."""
     verification_is: str
     """`never`, `fresh` or `stale`."""
+    freshness: list[Freshness]
+    """The same for each resource."""
     gates: list[Gate]
     """Each gate of the next handover, open or closed, with its reason."""
     attempts: list[Attempt]
@@ -287,6 +290,7 @@ async def gather(migration: Migration) -> Status:
         shadow=migration.shadow.status,
         verification=upkeep.verification,
         verification_is=upkeep.freshness,
+        freshness=upkeep.freshness_by_resource,
         gates=verdicts,
         attempts=migration.attempts,
         aborts={why: failed.count(why) for why in sorted(set(failed))},

@@ -25,6 +25,7 @@ def status(document: dict[str, Any]) -> RenderableType:
         _headline(document),
         _copy(document["copy"]),
         _numbers(document),
+        freshness(document["freshness"]),
         *_attention(document),
         _gates(document["gates"]),
         *_attempts(document["attempts"]),
@@ -121,7 +122,7 @@ def _headline(document: dict[str, Any]) -> RenderableType:
         line.append(">" if step != _STEPS[-1] else "", style="dim")
     if state not in _STEPS:
         line.append(f"  {state.replace('_', ' ')}", style="bold yellow")
-    since = dt.datetime.fromtimestamp(document["since"]).astimezone().strftime("%H:%M:%S")
+    since = _clock(document["since"])
     active = _name(document["active"])
     if document["reads"]["side"] != document["active"]:
         active += f"[/], reads: [bold]{_name(document['reads']['side'])}"
@@ -213,6 +214,33 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
 def _swept(sweep: dict[str, Any]) -> str:
     by = [f"{count} by {who}" for who, count in sweep["found_by"].items()]
     return f"sweeps: {sweep['sweeps']}, found {sweep['found']}" + (f" ({', '.join(by)})" if by else "")
+
+
+def freshness(resources: list[dict[str, Any]]) -> RenderableType:
+    """What of each resource is known to be equal, and since when; those without objects in one line."""
+    styles = {"verified": "green", "stale": "yellow", "never": "dim"}
+    table = Table.grid(padding=(0, 2))
+    empty: dict[str, int] = {}
+    for found in resources:
+        if not found["objects"] and not found["mismatches"] and found["written_at"] is None:
+            empty[found["state"]] = empty.get(found["state"], 0) + 1
+            continue
+        table.add_row(
+            f"[{styles[found['state']]}]{found['state']}[/]",
+            found["resource"].replace("_", " "),
+            f"{found['objects']} compared" if found["at"] is not None else "",
+            f"[red]{found['mismatches']} mismatches[/]" if found["mismatches"] else "",
+            f"as of {_clock(found['at'])}" if found["at"] is not None else "",
+            f"written at {_clock(found['written_at'])}"
+            if found["state"] != "verified" and found["written_at"]
+            else "",
+        )
+    rest = [f"{count} without objects: {word}" for word, count in sorted(empty.items())]
+    return Panel(Group(table, *rest), title="verified", title_align="left")
+
+
+def _clock(at: float) -> str:
+    return dt.datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
 
 
 def _attention(document: dict[str, Any]) -> list[RenderableType]:

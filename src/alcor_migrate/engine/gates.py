@@ -74,10 +74,10 @@ def gates(evidence: Evidence, *, max_lag: float, verify_max_age: float, now: flo
 
 
 def freshness(verification: Verification | None, max_age: float, now: float) -> str:
-    """`never`, `fresh` or `stale`."""
+    """`never`, `fresh` or `stale`, by the oldest comparison that it rests on."""
     if verification is None:
         return "never"
-    return "fresh" if now - verification.finished_at <= max_age else "stale"
+    return "fresh" if now - verification.as_of <= max_age else "stale"
 
 
 def _verified(verification: Verification | None, max_age: float, now: float) -> Gate:
@@ -89,7 +89,7 @@ def _verified(verification: Verification | None, max_age: float, now: float) -> 
             name, open=False, reason=f"{verification.mismatches} mismatches: run `alcor-migrate verify --repair`"
         )
     if freshness(verification, max_age, now) == "stale":
-        age = now - verification.finished_at
+        age = now - verification.as_of
         return Gate(name, open=False, reason=f"is {age:.0f} s old, above {max_age:g} s: run `alcor-migrate verify`")
     return Gate(name, open=True, reason=f"{verification.compared} objects equal")
 

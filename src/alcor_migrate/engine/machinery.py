@@ -122,6 +122,7 @@ class Machinery:
             engine.page_size,
             self._save_applied,
         )
+        self.replay.written = store.recall("written", dict[str, float], {})
         self.upkeep = Upkeep(store, self.journal, self.replay, self.gateway, self.steering, engine.verify_max_age)
         self.asker = self.around.asker()
         self.shadow = Shadow(
@@ -151,6 +152,7 @@ class Machinery:
         await self.asker.close()
         await self.around.close()
         self.store.keep("applied", self.replay.applied)
+        self.store.keep("written", self.replay.written)
         self.store.keep("ended well", value=True)
         self.store.close()
 
@@ -177,6 +179,7 @@ class Machinery:
             self._saved_at = now
             try:
                 self.store.keep("applied", position)
+                self.store.keep("written", self.replay.written)
             except StateNotWritten as error:  # nothing hangs on this one: the next is written
                 log.warning("applied_not_kept", reason=error.message)
 

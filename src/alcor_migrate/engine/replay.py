@@ -85,6 +85,8 @@ class Replay:
         """The token of the last mark of a handover that was passed."""
         self.undeclared: dict[str, int] = {}
         """Writes to collections that nobody declared, by collection: what they made stays behind."""
+        self.written: dict[str, float] = {}
+        """When an object of a resource was last replayed or healed, in unix seconds, by the resource's name."""
         self.entries = 0
         self.changes = 0
         self.worst_lag = 0.0
@@ -179,6 +181,7 @@ class Replay:
             wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
             if wanted != Touched():
                 await self._settle(side, wanted)
+                self._note_written(wanted.keys)
         for event in events:
             if event.kind == MARK and event.mark is not None:
                 self.incomplete = self.incomplete or event.mark.kind == INCOMPLETE
@@ -193,6 +196,9 @@ class Replay:
             self.applied = events[-1].position
             self._save(self.applied)
             self._progress.notify_all()
+
+    def _note_written(self, keys: Iterable[Key]) -> None:
+        self.written.update(dict.fromkeys((key.resource for key in keys), time.time()))
 
     def _count_undeclared(self, outcomes: Iterable[Event]) -> None:
         """Name what cannot be replayed, at its first write in the log and always in the figures."""
@@ -255,6 +261,7 @@ class Replay:
             self._replayed.update(dict.fromkeys(seen, at))
             self._gone.update({c.id: at for c in seen.values() if c.new is None})
         self._recent.extend((now, c.key) for c in changes)
+        self._note_written(c.key for c in changes)
         self.changes += len(changes)
         return changes
 

@@ -10,6 +10,7 @@ import structlog
 
 from alcor_migrate.engine.bypass import Tally
 from alcor_migrate.engine.compare import differing
+from alcor_migrate.engine.freshness import by_resource
 from alcor_migrate.engine.gates import freshness
 from alcor_migrate.engine.verify import Verification, confirmed, describe, suspected, verify
 from alcor_migrate.side import comes_to
@@ -17,6 +18,7 @@ from alcor_migrate.status import SweepStatus
 from alcor_model import load_order
 
 if TYPE_CHECKING:
+    from alcor_migrate.engine.freshness import Freshness
     from alcor_migrate.engine.replay import Replay
     from alcor_migrate.engine.state import StateStore
     from alcor_migrate.engine.steering import Steering
@@ -54,6 +56,13 @@ class Upkeep:
     def freshness(self) -> str:
         """Of the last verification: `never`, `fresh` or `stale`."""
         return freshness(self.verification, self._verify_max_age, time.time())
+
+    @property
+    def freshness_by_resource(self) -> list[Freshness]:
+        """The same for each resource that the passive side is to hold."""
+        _, passive = self._replay.sides()
+        held = [(of.plural, of.name) for of in load_order() if comes_to(passive, of)]
+        return by_resource(held, self.verification, self._replay.written, self._verify_max_age, time.time())
 
     @property
     def due(self) -> bool:

@@ -62,7 +62,7 @@ class Verified(msgspec.Struct, frozen=True):
     resource: str
     """Its key in a list of Neutron's API."""
     at: float
-    """When that was, in unix seconds."""
+    """When its comparison began, in unix seconds: nothing that was looked at is older."""
     compared: int
     """Objects that are known to be equal or not, those that were not read again among them."""
     unchanged: int
@@ -95,6 +95,11 @@ class Verification(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Whether the two sides were equal."""
         return self.mismatches == 0
+
+    @property
+    def as_of(self) -> float:
+        """How old the oldest comparison in it is: one that was interrupted goes on with what it had found before."""
+        return min((v.at for v in self.resources), default=self.started_at)
 
 
 class Memory(Protocol):
@@ -175,9 +180,10 @@ async def _verify(
     journal: Journal, replay: Replay, of: Resource, page_size: int, memory: Memory
 ) -> tuple[Verified, list[Mismatch]]:
     """Compare one resource."""
+    began = time.time()
     found = await suspected(*replay.sides(), of, page_size, memory)
     mismatches = [_describe(change) for change in await confirmed(journal, replay, of, found.ids)]
-    return Verified(of.plural, time.time(), found.compared, found.unchanged, len(mismatches)), mismatches
+    return Verified(of.plural, began, found.compared, found.unchanged, len(mismatches)), mismatches
 
 
 class Suspicion(NamedTuple):

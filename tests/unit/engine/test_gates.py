@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from alcor_migrate.engine.gates import Evidence, freshness, gates
-from alcor_migrate.engine.verify import Verification
+from alcor_migrate.engine.verify import Verification, Verified
 
 NOW = 1_000_000.0
 CLEAN = Verification(NOW - 20, NOW - 10, 100, 0, [], 5)
@@ -40,7 +40,7 @@ def test_all_open_when_all_is_well():
         ({"unknown": 1}, "unknown writes", "1 writes"),
         ({"verification": None}, "verification", "alcor-migrate verify"),
         ({"verification": msgspec.structs.replace(CLEAN, mismatches=2)}, "verification", "--repair"),
-        ({"verification": msgspec.structs.replace(CLEAN, finished_at=NOW - 61)}, "verification", "61 s old"),
+        ({"verification": msgspec.structs.replace(CLEAN, started_at=NOW - 61)}, "verification", "61 s old"),
         ({"journal_stalled": True}, "journal", "stalled"),
         ({"journal_incomplete": True}, "journal", "sweep"),
         ({"passive_answers": False}, "passive side", "does not answer"),
@@ -56,4 +56,11 @@ def test_one_gate_closes_for_one_reason(changed, name, words):
 def test_freshness_is_never_fresh_or_stale():
     assert freshness(None, 60, NOW) == "never"
     assert freshness(CLEAN, 60, NOW) == "fresh"
-    assert freshness(CLEAN, 5, NOW) == "stale"
+    assert freshness(CLEAN, 15, NOW) == "stale"  # it ended 10 s ago, and began 20 s ago
+
+
+def test_a_verification_is_as_old_as_the_oldest_comparison_in_it():
+    parts = [Verified("ports", NOW - 3, 5, 0, 0), Verified("networks", NOW - 90, 5, 0, 0)]
+    resumed = msgspec.structs.replace(CLEAN, started_at=NOW - 5, resources=parts)
+    assert freshness(resumed, 60, NOW) == "stale"
+    assert "90 s old" in closed(verification=resumed)["verification"]

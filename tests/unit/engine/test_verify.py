@@ -1,6 +1,7 @@
 """Verify by buckets, and copying from a source that holds still."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from copy import deepcopy
 
@@ -191,6 +192,21 @@ async def test_an_interrupted_verify_goes_on_with_the_next_resource(running, jou
     assert seen[-1] == last
     assert found.compared == 41
     assert [v.resource for v in found.resources] == [of.plural for of in load_order()]
+
+
+async def test_what_was_gone_on_with_is_as_old_as_its_first_comparison(running, journal, source, target, memory):
+    fill(source, target)
+
+    def interrupt(name, _compared):
+        if name == "ports":
+            raise CloudUnreachable("the source is down")
+
+    with pytest.raises(CloudUnreachable):
+        await verify(journal, running, 7, interrupt, memory)
+    interrupted = time.time()
+    found = await verify(journal, running, 7, memory=memory)
+    assert found.as_of < interrupted < found.resources[-1].at
+    assert found.as_of == found.resources[0].at
 
 
 async def test_without_fingerprints_everything_is_compared_every_time(journal, memory):
