@@ -66,12 +66,21 @@ class Change(msgspec.Struct, frozen=True):
             return False
         if self.old is None or self.new is None:
             return self.old is not self.new
-        return digest(self.of, self.old, given=self.given) != digest(self.of, self.new, given=self.given)
+        new = offered(self.new, self.old) if self.given else self.new
+        return digest(self.of, self.old, given=self.given) != digest(self.of, new, given=self.given)
 
     @property
     def key(self) -> Key:
         """The identity of the object."""
         return Key(self.of.name, self.id)
+
+
+def offered(new: Json, old: Json) -> Json:
+    """The values of an object without those that are unset or false and have no name in Neutron's own `old`.
+
+    A Neutron shows, and takes, only what its extensions offer (`enable_ndp_proxy`); Alcor always shows them all.
+    """
+    return {name: value for name, value in new.items() if value or name in old}
 
 
 class Rejection(msgspec.Struct, frozen=True):

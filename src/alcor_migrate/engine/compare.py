@@ -10,7 +10,7 @@ import asyncio
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from alcor_migrate.side import Change, Key, listed
+from alcor_migrate.side import Change, Key, listed, offered
 from alcor_model import Resource, digest
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ class _Walk:
         if found.keys() & derived or other.keys() & derived:
             found = {name: value for name, value in found.items() if name not in derived}
             other = {name: value for name, value in other.items() if name not in derived}
-        return found == other or self._digest(found) == self._digest(other)
+        if found == other or self._digest(found) == self._digest(other):
+            return True
+        # which of the two is Neutron's is not known here; what only one has a name for is left out if it says nothing
+        return self._given and self._digest(offered(found, other)) == self._digest(offered(other, found))
 
     def _digest(self, found: Json) -> bytes:
         return digest(self._of, found, given=self._given)

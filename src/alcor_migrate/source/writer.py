@@ -20,7 +20,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from alcor_migrate.errors import CloudRefused
-from alcor_migrate.side import COMES_BACK, Change, Key, Rejection
+from alcor_migrate.side import COMES_BACK, Change, Key, Rejection, offered
 from alcor_migrate.source import given
 from alcor_model import Resource, canonical, delete_order, resource
 
@@ -184,7 +184,7 @@ class NeutronWriter:
         return {"subnet_id": subnet_id} if self._addresses_itself[subnet_id] else fixed
 
     async def _update(self, of: Resource, old: Json, new: Json) -> None:
-        before, after = canonical(of, old, given=True), canonical(of, new, given=True)
+        before, after = canonical(of, old, given=True), canonical(of, offered(new, old), given=True)
         allowed = set(given.ON_PUT[of.name])
         owner = _owner(of, new)
         if owner in _MADE_BY_NEUTRON:

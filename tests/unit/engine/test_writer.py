@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from alcor_migrate.engine.compare import _Walk
 from alcor_migrate.errors import CloudRefused
 from alcor_migrate.side import COMES_BACK, Change, Key, Rejection, comes_to
 from alcor_migrate.source.given import AFTERWARDS, ON_POST, ON_PUT
@@ -452,6 +454,22 @@ async def test_tags_are_sent_by_themselves_and_only_when_they_changed(writer, ne
     tags = [(path, body) for method, path, body in neutron.requests if method == "PUT"]
     assert sorted(tags) == [("networks/cleared/tags", {"tags": []}), ("networks/made/tags", {"tags": ["a"]})]
     assert all("tags" not in body["network"] for method, _, body in neutron.requests if method == "POST")
+
+
+@pytest.mark.parametrize("value", [False, None])
+async def test_what_this_neutron_does_not_offer_is_neither_missed_nor_sent_while_it_is_not_set(
+    writer, neutron, value
+):
+    changed = change("router", "r", {"name": "old"}, {"name": "new", "enable_ndp_proxy": value})
+    await writer.apply([changed])
+    assert neutron.body("PUT", "routers/r") == {"name": "new"}
+    equal = msgspec.structs.replace(changed, new=changed.new | {"name": "old"}, given=True)
+    assert not equal.differs
+    ours, theirs = equal.new, equal.old
+    assert _Walk(equal.of, given=True)._same(ours, theirs)
+    assert _Walk(equal.of, given=True)._same(theirs, ours)
+    assert msgspec.structs.replace(equal, new=equal.new | {"enable_ndp_proxy": True}).differs
+    assert msgspec.structs.replace(equal, old=equal.old | {"enable_ndp_proxy": True}).differs
 
 
 async def test_what_is_refused_is_tried_once_more_after_all_else(writer, neutron):
