@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import requests
 from keystoneauth1 import session as keystone_session
@@ -89,6 +90,7 @@ class Stage:
         self.to_neutron, self.to_alcor = Way(lab.neutron_url), Way(lab.alcor_url)
         self.journey = None
         self._pool = ThreadPoolExecutor(8)
+        self._ends = ExitStack()
         self._keystone = keystone.administrator(lab.keystone_url)
 
     def __enter__(self):
@@ -108,6 +110,7 @@ class Stage:
                 way.clear()
             if self.journey:
                 self.journey.stop()
+            self._ends.close()
             self._pool.shutdown()
         finally:
             self.to_neutron.__exit__()
@@ -180,6 +183,10 @@ class Stage:
                 raise LabError(msg)
             time.sleep(0.05)
         return status
+
+    def at_the_end(self, work):
+        """Have something done when the migration has stopped."""
+        self._ends.callback(work)
 
     def later(self, work, *args, **kwargs):
         """Begin something and go on; `.result()` waits for it."""
