@@ -34,8 +34,10 @@ import uvloop
 from alcor_migrate import compiled
 from alcor_migrate.gateway import Gateway, GatewaySettings, Route, open_gateway
 from alcor_migrate.journal import Journal
+from alcor_migrate.pauses import spare_what_stays
 from benchmarks.real_neutron import READ, WRITE, Added, Api, accepted, added
 from benchmarks.report import DIRECTORY, row, write
+from benchmarks.steady import offered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +81,7 @@ async def serve_upstream(port: int) -> None:
 async def serve_gateway(port: int, upstream: str, journal_path: str, workers: int) -> None:
     """One gateway in `capture`; SIGUSR1 makes it hold."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    spare_what_stays()
     journal = await Journal.open(journal_path)
     settings = GatewaySettings(listen=f"127.0.0.1:{port}", source=upstream, workers=workers)
     gateway = open_gateway(settings, journal, route=Route.CAPTURE)
@@ -161,10 +164,21 @@ def load(
     return Figures(requests / micros * 1e6, p50 / 1e3, p99 / 1e3, int(errors), cpu)
 
 
+def steadily(proxy: Proxy, seconds: float) -> Figures:
+    """Offers writes at a steady rate (see `steady.py`); times count from when each should have been sent."""
+    before = proxy.cpu()
+    found = offered(proxy.port, STEADY, seconds)
+    cpu = (proxy.cpu() - before) * 1e6 / (STEADY * seconds)
+    return Figures(found.rate, found.p50, found.p99, found.errors, cpu)
+
+
 OURS, SEVERAL = "gateway", "gateway with 2 workers"
 HAPROXY, NGINX = "HAProxy, one thread", "nginx, one worker"
 IDS = "reads/s, each with a request id of its own"
-WRITTEN = "captured writes/s, 64 connections"
+BUSY = "64 connections without a pause"
+STEADY = 5200  # writes/s; a little more than the bar
+OFFERED = f"64 connections, {STEADY:,} offered a second"
+WRITTEN = f"captured writes/s, {BUSY}"
 ME = (sys.executable, "-m", "benchmarks.gateway")
 
 
@@ -365,6 +379,7 @@ def measure(scratch: Path, seconds: float, rounds: int, missing: set[str]) -> li
                     own = load(scratch, proxies[name], "GET", 32, seconds, one_by_one=True)
                     note(f"{name}, reads with ids", own)
             note(f"{OURS}, writes", load(scratch, ours, "POST", 64, seconds))
+            note(f"{OURS}, {OFFERED}", steadily(ours, seconds))
             note(f"{SEVERAL}, reads", load(scratch, several, "GET", 32, seconds))
             note(f"{SEVERAL}, writes", load(scratch, several, "POST", 64, seconds))
         idle, held = memory(ours.process, ours.port)
@@ -395,11 +410,14 @@ def table(runs: dict[str, list[Figures]], idle: float, held: float) -> list[dict
     cores = len(os.sched_getaffinity(0))
     beside = f"2 workers, {cores} cores that load and upstream share"
     errors = sum(run.errors for many in runs.values() for run in many)
-    one, two = f"{OURS}, writes", f"{SEVERAL}, writes"
+    one, two, steady = f"{OURS}, writes", f"{SEVERAL}, writes", f"{OURS}, {OFFERED}"
     return [
         *rows,
         row(WRITTEN, "1/s", middle(one, "rate"), bar=5000),
-        row("p99 of a captured write", "ms", middle(one, "p99"), bar=15, at_most=True),
+        row(f"p99 of a captured write, {BUSY}", "ms", middle(one, "p99"), bar=15, at_most=True),
+        row(f"captured writes/s, {OFFERED}", "1/s", middle(steady, "rate"), bar=5000),
+        row(f"p99 of a captured write, {OFFERED}", "ms", middle(steady, "p99"), bar=15, at_most=True),
+        row(f"p50 of a captured write, {OFFERED}", "ms", middle(steady, "p50")),
         row("CPU of the gateway for a captured write", "us", middle(one, "cpu")),
         row(
             f"reads/s, {beside}",

@@ -25,6 +25,7 @@ from alcor_migrate.cli import screens
 from alcor_migrate.cli.assess import assess
 from alcor_migrate.cli.console import Json, complain, do, err, out, print_json
 from alcor_migrate.errors import ConfigError
+from alcor_migrate.pauses import spare_what_stays
 from alcor_migrate.settings import Settings, load_settings
 
 MISMATCHES, NOT_SWITCHED, NOT_DRAINED = 12, 13, 14
@@ -215,6 +216,7 @@ async def _run(settings: Settings) -> None:
     # The engine takes most of a second to load; verbs that only ask a running one should not wait for it.
     from alcor_migrate.engine.conductor import Migration  # noqa: PLC0415
 
+    spare_what_stays()
     migration = Migration(settings, getpass.getuser())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

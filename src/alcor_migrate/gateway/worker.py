@@ -55,6 +55,7 @@ from alcor_migrate.gateway.server import Gateway
 from alcor_migrate.gateway.stats import UNHEARD
 from alcor_migrate.gateway.switch import Caller
 from alcor_migrate.journal import NOT_SENT, Intent, JournalStats, Outcome
+from alcor_migrate.pauses import spare_what_stays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,6 +356,8 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+    spare_what_stays()
 
     async def run() -> None:
         await Worker().run(socket.socket(fileno=descriptor))

@@ -58,10 +58,14 @@ _SERVER_PATIENCE = 20
 # After such a silence the server may have closed the connection (MariaDB's wait_timeout), so it is asked first.
 _IDLE = 30.0
 _MOST_ROWS = 64  # of one statement
-# Bytes of entries after which SQLite's log is copied into its file. Smaller: more copies of the same pages; larger:
-# longer bursts of writing that commits have to share the disk with.
-_LONG_LOG = 4 * 1024 * 1024
-_ROW_BYTES = 512  # of an entry without its body, about
+# Bytes of SQLite's log after which it is copied into its file. Smaller: commits wait so often for the log to begin
+# again that one write in a hundred meets it. Larger: longer bursts of writing that commits have to share the disk
+# with, and a log that grows for longer before it is written over, which is faster.
+_LONG_LOG = 32 * 1024 * 1024
+# What it grows by, about: the pages that each commit writes again because they were not full, and an entry without
+# its body.
+_COMMIT_BYTES = 20 * 1024
+_ROW_BYTES = 512
 
 
 class Store:
@@ -233,6 +237,7 @@ class Store:
                             self._flush(connection, intent_rows, event_rows)
                             results.append(self._prune(connection, entry))
                 self._flush(connection, intent_rows, event_rows)
+            self._log_bytes += _COMMIT_BYTES
         except JournalError:
             raise  # rolled back, and the connection is as good as before
         except BaseException:
@@ -256,6 +261,8 @@ class Store:
         with self._checkpointing:
             self._log_bytes = 0
             with self._engine.connect() as connection:
+                connection.exec_driver_sql(_CHECKPOINT)
+                # what was written during the first: the less is left, the shorter commits wait in `restart_log`
                 connection.exec_driver_sql(_CHECKPOINT)
 
     def restart_log(self) -> None:
