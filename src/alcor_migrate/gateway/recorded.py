@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class Recorded(Exchange):
         "_answer_complete",
         "_answer_size",
         "_body",
+        "_doubtful",
         "_head",
         "_heard",
         "_lost",
@@ -61,6 +63,7 @@ class Recorded(Exchange):
         self._heard: asyncio.Future[None] = gateway.loop.create_future()
         self._lost: Lost | None = None
         self._overdue = False
+        self._doubtful = False
         self._head: ResponseHead | None = None
         self._answer: list[bytes] = []
         self._answer_size = 0
@@ -138,7 +141,8 @@ class Recorded(Exchange):
             try:
                 refusal = await self._write(ticket)
             finally:
-                gateway.leave(ticket)
+                if not self._doubtful:
+                    gateway.leave(ticket)
         if refusal is not None:
             status, reason = refusal
             self._own_answer(status, reason, gateway.settings.retry_after)
@@ -171,7 +175,11 @@ class Recorded(Exchange):
         if seq is not None:
             known = caller.result() if caller is not None and caller.done() and not caller.cancelled() else None
             outcome = self._outcome(known.project_id if known else None, known.user_id if known else None)
-            await self._keep(seq, outcome)
+            if outcome.unknown:
+                self._doubtful = True
+                gateway.leave_later(ticket, functools.partial(self._keep_doubtful, seq, outcome))
+            else:
+                await self._keep(seq, outcome)
         return None
 
     async def _intent(self, ticket: Ticket, body: bytes) -> int:
@@ -246,6 +254,13 @@ class Recorded(Exchange):
         except (TimeoutError, JournalError) as error:
             gateway.stats.answered_late_total += 1
             gateway.doubt()
+            log.error("outcome_not_durable", seq=seq, error=str(error))  # noqa: TRY400  (known)
+
+    async def _keep_doubtful(self, seq: int, outcome: Outcome) -> None:
+        """The same of an outcome that nobody waits for."""
+        try:
+            await self._gateway.journal.outcome(seq, outcome)
+        except JournalError as error:
             log.error("outcome_not_durable", seq=seq, error=str(error))  # noqa: TRY400  (known)
 
     def _give_answer(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from typing import TYPE_CHECKING
@@ -165,8 +166,15 @@ class Relay(Exchange):
             return
         else:
             self._lost_answer(lost)
+        if self._ticket is not None and self._may_have_written and lost is not Lost.REFUSED:
+            ticket, self._ticket = self._ticket, None
+            self._gateway.leave_later(ticket, functools.partial(self._note, ticket, how=lost.value))
         self._finish()
         self._client.exchange_end()
+
+    @property
+    def _may_have_written(self) -> bool:
+        return self._kind is Kind.READ_THAT_MAY_WRITE
 
     @property
     def repeatable(self) -> bool:
@@ -186,7 +194,7 @@ class Relay(Exchange):
 
     def _answer_done(self, head: ResponseHead) -> None:
         self._connection = None
-        if self._kind is Kind.READ_THAT_MAY_WRITE and head.status < 300:  # noqa: PLR2004  (it worked)
+        if self._ticket is not None and self._may_have_written and not 300 <= head.status < 500:  # noqa: PLR2004
             ticket, self._ticket = self._ticket, None
             self._gateway.spawn(self._record(head, ticket))
         shadow = self._gateway.settings.shadow
@@ -210,30 +218,36 @@ class Relay(Exchange):
         self._count()
 
     async def _record(self, head: ResponseHead, ticket: Ticket | None) -> None:
-        """Notes in the journal that this read may have changed something; its body says nothing about what."""
         if ticket is None:
             return
         try:
-            if ticket.route.captures:
-                now = time.time()
-                caller = await self._gateway.caller(self._request.fields.token)
-                intent = Intent(
-                    method=self._request.method.decode(),
-                    path=self._request.target.decode(),
-                    request_id=self._request.fields.request_id,
-                    started_at=now,
-                    route=ticket.route.value,
-                    side=ticket.route.side,
-                )
-                outcome = Outcome(
-                    status=head.status,
-                    finished_at=now,
-                    upstream_request_id=http1.request_id_of(head),
-                    project_id=caller.project_id if caller else None,
-                    user_id=caller.user_id if caller else None,
-                )
-                await self._gateway.journal.read_that_wrote(intent, outcome)
-        except JournalError as error:
-            self._gateway.missed(error)
+            await self._note(ticket, head.status, http1.request_id_of(head))
         finally:
             self._gateway.leave(ticket)
+
+    async def _note(self, ticket: Ticket, status: int = 0, request_id: str = "", how: str = "") -> None:
+        """Notes in the journal that this read may have changed something; its body says nothing about what."""
+        if not ticket.route.captures:
+            return
+        now = time.time()
+        caller = await self._gateway.caller(self._request.fields.token)
+        intent = Intent(
+            method=self._request.method.decode(),
+            path=self._request.target.decode(),
+            request_id=self._request.fields.request_id,
+            started_at=now,
+            route=ticket.route.value,
+            side=ticket.route.side,
+        )
+        outcome = Outcome(
+            status=status,
+            finished_at=now,
+            upstream_request_id=request_id,
+            project_id=caller.project_id if caller else None,
+            user_id=caller.user_id if caller else None,
+            how=how,
+        )
+        try:
+            await self._gateway.journal.read_that_wrote(intent, outcome)
+        except JournalError as error:
+            self._gateway.missed(error)

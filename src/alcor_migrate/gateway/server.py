@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -26,7 +26,7 @@ from alcor_migrate.gateway.switch import Caller, Switch
 from alcor_migrate.journal import INCOMPLETE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from alcor_migrate.gateway.exchange import Exchange
     from alcor_migrate.gateway.face import Recorder
@@ -67,6 +67,8 @@ class Gateway(Switch):
         self.journal = journal
         self.stats = self._own
         self._in_flight: dict[int, int] = {}
+        self._doubtful: set[asyncio.Task[None]] = set()
+        """Writes whose side is given time to end them."""
         self._drain_waiters: list[asyncio.Future[None]] = []
         self._balancers: dict[str, Balancer] = {}
         self._clients: set[ClientConnection] = set()
@@ -135,6 +137,8 @@ class Gateway(Switch):
         if server is None:
             return
         server.close()
+        for task in self._doubtful:
+            task.cancel()
         self._end_holding()
         for client in list(self._clients):
             client.retire()
@@ -242,6 +246,23 @@ class Gateway(Switch):
             return
         del self._in_flight[ticket.epoch]
         self._wake_drained()
+
+    def leave_later(self, ticket: Ticket, record: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Its answer was lost, and its side may still be at work on it: until that had time to end, it is in flight.
+
+        Only then its outcome is recorded. When we are stopped before, the intent stays without one, and the next
+        start gives it that time.
+        """
+        task = self.spawn(self._leave_later(ticket, record))
+        self._doubtful.add(task)
+        task.add_done_callback(self._doubtful.discard)
+
+    async def _leave_later(self, ticket: Ticket, record: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await asyncio.sleep(self.settings.orphan_patience)
+            await record()
+        finally:
+            self.leave(ticket)
 
     def _wake_drained(self) -> None:
         if self._drain_waiters and not any(epoch < self.epoch for epoch in self._in_flight):

@@ -91,7 +91,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     confirm_timeout: float = 1.0
     """A worker that has not confirmed a switch of the route within this time is killed."""
     orphan_patience: float = ORPHAN_PATIENCE
-    """The same for a worker: how long its writes count as in flight, before they are recorded as unknown."""
+    """The same for a worker, and for a server whose answer was lost: how long such writes count as in flight, before
+    they are recorded as unknown."""
     stop_grace: float = 10.0
 
     @property

@@ -51,6 +51,7 @@ def make_gateway(clean, source, target, journal):
             "source": source.url,
             "target": target.url,
             "stop_grace": 0.2,
+            "orphan_patience": 0.01,
         }
         gateway = Gateway(GatewaySettings(**fields | changes), journal, identify)
         await gateway.start()

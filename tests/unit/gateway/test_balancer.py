@@ -208,6 +208,7 @@ async def test_a_killed_server_fails_no_read_and_no_write_is_sent_twice(make, co
     sent = collections.Counter(seen.body for server in servers for seen in server.asked if seen.body)
     assert set(sent.values()) == {1}
     assert set(told.values()) <= {200, 502}
+    await eventually(lambda: not gateway.in_flight_writes)
     events = {e.intent.body: e.outcome for e in await journal.read(after=0, limit=10**6)}
     assert {name: 200 if o.status else 502 for name, o in events.items()} == told
     # a write whose fate is unknown is said to be unknown
@@ -315,6 +316,7 @@ async def test_a_silent_server_is_taken_out_and_its_reads_are_asked_elsewhere(ma
     assert statuses == {body: 502 if body in stuck else 200 for body in statuses}
     sent = collections.Counter(seen.body for server in servers for seen in server.asked if seen.body)
     assert set(sent.values()) == {1}
+    await eventually(lambda: not gateway.in_flight_writes)
     assert sum(e.outcome.unknown for e in await journal.read(after=0)) == len(stuck)
 
 

@@ -1,6 +1,7 @@
 """What is recorded, when, and what the client is told."""
 
 import asyncio
+import contextlib
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -102,6 +103,7 @@ async def test_a_lost_write_is_unknown_and_never_sent_twice(gateway, client, sou
     assert status == 502
     assert b"NeutronError" in body
     assert len(source.seen) == 2
+    await journal.wait(1)
     _, event = await journal.read(after=0)
     assert event.outcome.unknown
     assert event.outcome.how == "connection lost"
@@ -131,8 +133,53 @@ async def test_a_slow_upstream_is_unknown_and_504(make_gateway, connect, source,
     await gateway.switch(Route.CAPTURE)
     client = await connect(gateway)
     assert (await client.ask("POST", "/v2.0/ports", BODY))[0] == 504
+    await journal.wait(0)
     [event] = await journal.read(after=0)
     assert (event.outcome.unknown, event.outcome.how) == (True, "timeout")
+
+
+async def test_a_write_whose_answer_was_lost_is_in_flight_until_its_side_had_time_to_end_it(
+    make_gateway, connect, source, journal
+):
+    gateway = await make_gateway(orphan_patience=0.3)
+    source.script = lambda *_: None
+    await gateway.switch(Route.CAPTURE)
+    assert (await (await connect(gateway)).ask("POST", "/v2.0/ports", BODY))[0] == 502
+    await gateway.hold(5)
+    assert not await gateway.drained(0.01)
+    assert journal.position == 0
+    assert await gateway.drained(5)
+    [event] = await journal.read(after=0)
+    assert event.outcome.unknown
+
+
+async def test_stopped_meanwhile_it_is_left_to_the_next_start(make_gateway, connect, source, journal):
+    gateway = await make_gateway(orphan_patience=60, stop_grace=60)
+    source.script = lambda *_: None
+    await gateway.switch(Route.CAPTURE)
+    assert (await (await connect(gateway)).ask("POST", "/v2.0/ports", BODY))[0] == 502
+    await gateway.stop()
+    assert (journal.position, len(await journal.unsettled(begun_since=True))) == (0, 1)
+
+
+@pytest.mark.parametrize("cut", [None, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal"])
+async def test_a_read_that_may_have_written_is_recorded_when_its_answer_is_lost(
+    gateway, client, source, journal, cut
+):
+    async def broken(_seen, writer):
+        if cut:
+            writer.write(cut)
+            await writer.drain()
+        writer.close()
+
+    source.script = broken
+    await gateway.switch(Route.CAPTURE)
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        await client.ask("GET", "/v2.0/security-groups")
+    await journal.wait(0)
+    [event] = await journal.read(after=0)
+    assert (event.intent.path, event.outcome.unknown) == ("/v2.0/security-groups", True)
+    await eventually(lambda: not gateway.in_flight_writes)
 
 
 async def test_an_answer_that_breaks_off_is_recorded_as_made(gateway, client, source, journal):

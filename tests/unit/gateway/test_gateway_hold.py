@@ -151,7 +151,7 @@ async def test_a_failed_write_does_not_hold_up_its_project(make_gateway, connect
     await gateway.release(Route.TARGET)
     answers = await asyncio.gather(*asking, return_exceptions=True)
     assert [a[0] for a in (answers[0], answers[2], answers[3])] == [200, 502, 200]
-    await eventually(lambda: not gateway.queueing)
+    await eventually(lambda: not gateway.queueing and not gateway.in_flight_writes)
     assert sum(e.outcome.unknown for e in await journal.read(after=0)) == 1
 
 
