@@ -1,6 +1,7 @@
-"""A cutover with a gateway of two workers, before two Neutron servers of which one is down."""
+"""A gateway of two workers: before two Neutron servers of which one is down, and with reads ahead of the writes."""
 
 import time
+from contextlib import closing
 
 import pytest
 
@@ -13,6 +14,7 @@ from lab.workload import Workload
 pytestmark = pytest.mark.lab
 
 DONE = 0
+NOT_FOUND = 404
 
 
 @pytest.fixture
@@ -52,3 +54,69 @@ def test_users_notice_nothing_of_workers_nor_of_a_server_that_is_down(nowhere):
     down, up = sources[nowhere.removeprefix("http://")], sources[lab.neutron_url.removeprefix("http://")]
     assert (down["up"], down["requests"], up["up"], up["failures"]) == (False, 0, True, 0)
     assert up["requests"] > 50
+
+
+class Reader:
+    """Somebody who writes through one connection and reads through others; keeps what was not seen at once."""
+
+    def __init__(self, lab):
+        self.missed = []
+        self._connections = [lab.connection("lab-admin") for _ in range(3)]
+
+    def rounds(self, number):
+        """Create, rename and delete networks and ports, each time reading what was just acknowledged."""
+        writer = self._connections[0].network
+        for turn in range(number):
+            reader = self._connections[1 + turn % 2].network
+            made = writer.post("/networks", json={"network": {"name": "new"}}).json()["network"]
+            port = writer.post("/ports", json={"port": {"network_id": made["id"]}}).json()["port"]
+            self._see(reader.get(f"/ports/{port['id']}").json()["port"]["network_id"] == made["id"], "port", turn)
+            writer.put(f"/networks/{made['id']}", json={"network": {"name": f"turn {turn}"}})
+            self._see(reader.get(f"/networks/{made['id']}").json()["network"]["name"] == f"turn {turn}", "name", turn)
+            listed = reader.get("/ports", params={"network_id": made["id"]}).json()["ports"]
+            self._see([one["id"] for one in listed] == [port["id"]], "list", turn)
+            writer.delete(f"/ports/{port['id']}")
+            self._see(reader.get(f"/ports/{port['id']}").status_code == NOT_FOUND, "deletion", turn)
+            if turn % 2:
+                writer.delete(f"/networks/{made['id']}")
+                names = [one["id"] for one in reader.get("/networks").json()["networks"]]
+                self._see(made["id"] not in names, "deletion from the list", turn)
+
+    def _see(self, seen, what, turn):
+        if not seen:
+            self.missed.append((what, turn))
+
+    def close(self):
+        for connection in self._connections:
+            connection.close()
+
+
+@pytest.mark.timeout(300)
+def test_reads_go_first_and_each_sees_what_was_written_before_it():
+    # on a busy machine a read may wait long, and still has to be right
+    keys = {"gateway": {"workers": 2, "reads_patience": 30.0}}
+    with Lab() as lab, Journey(lab, keys=keys) as journey, closing(Reader(lab)) as user:
+        journey.wait_for("ready", timeout=120)
+        assert "Nothing would be held." in journey.must("cutover", "--reads", "--dry-run").out
+        journey.must("cutover", "--reads")
+        user.rounds(4)
+        first = journey.ask("status")
+        journey.ask("cutover", actor="test")
+        user.rounds(1)
+        both = journey.ask("status")
+        journey.ask("reads", to="source", actor="test")
+        user.rounds(3)
+        back = journey.ask("status")
+        journey.ask("reverse", actor="test")
+        user.rounds(1)
+        journey.must("verify")
+        status = journey.ask("status")
+
+    assert user.missed == []
+    where = [(at["active"], at["reads"]["side"]) for at in (first, both, back, status)]
+    assert where == [("source", "target"), ("target", "target"), ("target", "source"), ("source", "source")]
+    assert first["reads"]["answered"] > 0
+    assert first["reads"]["waited"] > 0
+    assert back["reads"]["answered"] > both["reads"]["answered"]
+    failed = [key for key in status["gateway"]["requests"] if key.split()[-1] >= "5"]
+    assert failed == []

@@ -1,6 +1,7 @@
 """The gateway of the simulation: the protocol of routes, holds and epochs, without bytes."""
 
 import asyncio
+import contextlib
 
 from alcor_migrate.errors import GatewayError
 from alcor_migrate.gateway import Route
@@ -13,9 +14,12 @@ class SimulatedGateway:
 
     incomplete = False
     misses = 0
+    doubts = 0
+    permit = None
 
-    def __init__(self, world, route):
+    def __init__(self, world, route, reads):
         self.route = route
+        self.reads = reads
         self.epoch = 0
         self._world = world
         self._active = route
@@ -32,7 +36,7 @@ class SimulatedGateway:
         """(status, answer). Raises Dead when the client sees no answer, or one that tells nothing (502)."""
         may_write = method == "GET" and path.endswith("/security-groups")
         if method == "GET" and not may_write:
-            return await self._world.clouds[self._active.side].serve(method, path)
+            return await self._read(method, path)
         while self.route is Route.HOLD:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
@@ -43,6 +47,24 @@ class SimulatedGateway:
             return await self._pass(method, path, body, side, may_write)
         finally:
             self._in_flight[epoch] -= 1
+
+    @property
+    def ahead(self):
+        return self.reads != self._active.side
+
+    async def _read(self, method, path):
+        """From the passive side, when reads go there and it may be asked, and has good news."""
+        clouds = self._world.clouds
+        if self.ahead:
+            permitted = asyncio.get_running_loop().create_future()
+            self.permit(permitted.set_result, 1)
+            if not await permitted and self.ahead:
+                with contextlib.suppress(Dead):
+                    status, answer = await clouds[self.reads].serve(method, path)
+                    if status < 300:
+                        self._world.reads_ahead += 1
+                        return status, answer
+        return await clouds[self._active.side].serve(method, path)
 
     async def _pass(self, method, path, body, side, may_write):
         world, encode = self._world, self._world.encode
@@ -72,6 +94,12 @@ class SimulatedGateway:
 
     # -- for the engine --------------------------------------------------------------------------------------
 
+    async def switch_reads(self, side):
+        await asyncio.sleep(0)
+        self.reads = side
+        self.epoch += 1
+        return self.epoch
+
     async def hold(self, max_hold=None):
         await asyncio.sleep(0)
         self.route = Route.HOLD
@@ -96,6 +124,8 @@ class SimulatedGateway:
 
     def _go_on(self, route):
         self._alarm.cancel()
+        if route.side != self._active.side:
+            self.reads = route.side
         self.route = self._active = route
         self.epoch += 1
         waiting, self._waiting = self._waiting, []

@@ -139,9 +139,23 @@ class Schedule(RuleBasedStateMachine):
             self.world.loop.run_until_complete(self._begin(engine, to))
             self.world.loop.advance(0.1)
 
-    async def _begin(self, engine, to):
-        if not any(t.get_name() == "handover" and not t.done() for t in engine._tasks):
-            engine.do(engine.hand_over(to)).set_name("handover")
+    @rule(ahead=st.booleans(), picks=st.lists(picks, max_size=6))
+    def switch_reads_while_users_write(self, ahead, picks):
+        engine = self.world.engine
+        if engine and engine.ready:
+            active = self.world.active.name
+            passive = "target" if active == "source" else "source"
+            self.world.loop.run_until_complete(self._begin(engine, passive if ahead else active, reads=True))
+            self.world.loop.advance(0.6)
+            for pick in picks:
+                self.create_networks(1)
+                self.rename(pick, 1)
+                self.delete(pick // 2)
+                self.world.loop.advance(pick / 1000)
+
+    async def _begin(self, engine, to, *, reads=False):
+        if not any(t.get_name() == "verb" and not t.done() for t in engine._tasks):
+            engine.do(engine.switch_reads(to) if reads else engine.hand_over(to)).set_name("verb")
 
     # -- what must hold --------------------------------------------------------------------------------------
 
@@ -181,5 +195,5 @@ def test_no_schedule_breaks_a_promise():
     tried = {what: round(number, 1) for what, number in sorted(TRIED.items())}
     print("tried:", tried)  # noqa: T201  # `make simulate` shows it
     # Schedules in which nothing happens would keep every promise.
-    often, seldom = ("acknowledged writes", "cutovers", "kills"), ("reverses", "late handovers")
+    often, seldom = ("acknowledged writes", "cutovers", "kills", "reads ahead"), ("reverses", "late handovers")
     assert all(TRIED[what] for what in (*often, *(seldom if schedules > 1000 else ())))

@@ -61,6 +61,8 @@ class Users:
         self._writes[key].append(write)
         status, _ = await self._ask("PUT", f"/v2.0/{of.collection}/{key.id}", {of.name: {"name": write.name}})
         self._note(key, write, status)
+        if write.ended is not None:
+            await self._read_back_name(of, key)
 
     async def delete(self, key):
         """Delete an object, and with it what Neutron deletes with it."""
@@ -72,6 +74,10 @@ class Users:
         if status in {404, 409}:
             for one in self._below.get(key, []):
                 self._writes[one] = [w for w in self._writes[one] if w is not write]
+        if write.ended is not None:
+            status, answer = await self._ask("GET", f"/v2.0/{of.collection}/{key.id}")
+            if status == 200:
+                self.broken.append(f"{key} was deleted, then read: {answer}")
 
     async def plug(self, key):
         """Plug a network into a router; the port that appears is not named in a list of ports."""
@@ -89,6 +95,15 @@ class Users:
         status, answer = await self._ask("GET", f"/v2.0/{of.collection}/{key.id}")
         if len(self._writes[key]) == 1 and status != 200 and status is not None:
             self.broken.append(f"{key} was acknowledged, then read: {status} {answer}")
+
+    async def _read_back_name(self, of, key):
+        """What was acknowledged before is read, or what somebody else has written since."""
+        writes, now = self._writes[key], self._now()
+        before = _possible(writes)
+        status, answer = await self._ask("GET", f"/v2.0/{of.collection}/{key.id}")
+        possible = before | {w.name for w in writes if w.began >= now}
+        if status == 200 and answer[of.name].get("name", "") not in possible:
+            self.broken.append(f"{key} was renamed, then read: {answer}, not one of {possible}")
 
     async def _ask(self, method, path, body=None):
         try:

@@ -8,6 +8,7 @@ from unittest import mock
 
 from alcor_migrate.engine.copy import Copy, CopyProgress
 from alcor_migrate.engine.cutover import Handover
+from alcor_migrate.engine.reads import Reads
 from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.steering import Brakes, Steering
 from alcor_migrate.engine.upkeep import Upkeep
@@ -19,7 +20,7 @@ from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.simulated import Disk, SimulatedClock, SimulatedJournal, SimulatedLoop
 from tests.simulation.users import Users
 
-_TIMED = ("replay", "cutover", "verify", "copy", "upkeep")
+_TIMED = ("replay", "cutover", "verify", "copy", "reads", "upkeep")
 PAGE = 3
 SIMULATED = {"network", "subnet", "security_group", "security_group_rule", "router", "port"}
 
@@ -37,12 +38,12 @@ class Engine:
         self._world = world
         self._tasks = set()
         self.journal = SimulatedJournal(world.disk, world.clock, world.random)
-        self.replay = Replay(
-            self.journal, world.clouds, kept.get("applied", 0), PAGE, lambda position: kept.update(applied=position)
-        )
+        self.replay = Replay(self.journal, world.clouds, kept.get("applied", 0), PAGE, self._save_applied)
         self.replay.active = kept.get("active", "source")
         route = Route.TARGET if self.replay.active == "target" else Route.CAPTURE
-        self.gateway = SimulatedGateway(world, route)
+        self.gateway = SimulatedGateway(world, route, kept.get("reads", self.replay.active))
+        self.reads = Reads(self.gateway, self.journal, self.replay, 1.0, self._answers)
+        self.gateway.permit = self.reads.permit
         steering = Steering(
             chunk_size=PAGE, max_hold=3.0, max_lag=1.0, source_latency=1.0, brakes=Brakes(), save=lambda _: None
         )
@@ -53,12 +54,20 @@ class Engine:
     def start(self):
         self.do(self._settle_unknown_writes())
         self.do(self.replay.run())
+        self.do(self.reads.run())
         self.do(self._bring_to_ready())
 
     def do(self, work):
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         return task
+
+    def _save_applied(self, position):
+        self._world.disk.kept.update(applied=position)
+        self.reads.applied(position)
+
+    async def _answers(self, side):
+        return not self._world.clouds[side].down
 
     async def _settle_unknown_writes(self):
         for unsettled in await self.journal.unsettled():
@@ -91,8 +100,12 @@ class Engine:
         if self.replay.active == to or self.replay.poison:
             return
         handover = Handover(self.gateway, self.journal, self.replay, 3.0)
-        made = await handover.run(to, 2, lambda _: self._world.disk.kept.update(active=to))
+        made = await handover.run(to, 2, lambda _: self._world.disk.kept.update(active=to, reads=to))
         self._world.handovers += [(to, attempt) for attempt in made]
+
+    async def switch_reads(self, to):
+        self._world.disk.kept.update(reads=to)
+        await self.reads.switch(to)
 
     def die(self):
         for task in self._tasks:
@@ -122,6 +135,8 @@ class World:
         self.users = Users(self)
         self.engine = None
         self.handovers = []
+        self.reads_ahead = 0
+        """Reads that the passive side answered."""
         self.swept = 0
         """Objects that sweeps found; the log names them."""
         self.late = False
@@ -204,6 +219,7 @@ class World:
         """Add what happened here."""
         into["schedules"] += 1
         into["acknowledged writes"] += self.users.acknowledged
+        into["reads ahead"] += self.reads_ahead
         into["simulated hours"] += self.loop.time() / 3600
         for to, attempt in self.handovers:
             into[("cutovers" if to == "target" else "reverses") if attempt.succeeded else "late handovers"] += 1
