@@ -49,7 +49,7 @@ def by_resource(
 def _of(plural: str, verified: Verified | None, written_at: float | None, max_age: float, now: float) -> Freshness:
     if verified is None:
         return Freshness(plural, NEVER, written_at=written_at)
-    stale = now - verified.at > max_age or (written_at is not None and written_at >= verified.at)
+    stale = abs(now - verified.at) > max_age or (written_at is not None and written_at >= verified.at)
     return Freshness(
         plural, STALE if stale else VERIFIED, verified.at, verified.compared, verified.mismatches, written_at
     )

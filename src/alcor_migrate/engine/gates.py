@@ -74,10 +74,13 @@ def gates(evidence: Evidence, *, max_lag: float, verify_max_age: float, now: flo
 
 
 def freshness(verification: Verification | None, max_age: float, now: float) -> str:
-    """`never`, `fresh` or `stale`, by the oldest comparison that it rests on."""
+    """`never`, `fresh` or `stale`, by the oldest comparison that it rests on.
+
+    One that lies as far in the future, because the clock was set back since, is as stale.
+    """
     if verification is None:
         return "never"
-    return "fresh" if now - verification.as_of <= max_age else "stale"
+    return "fresh" if abs(now - verification.as_of) <= max_age else "stale"
 
 
 def _verified(verification: Verification | None, max_age: float, now: float) -> Gate:

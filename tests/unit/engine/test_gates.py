@@ -57,6 +57,7 @@ def test_freshness_is_never_fresh_or_stale():
     assert freshness(None, 60, NOW) == "never"
     assert freshness(CLEAN, 60, NOW) == "fresh"
     assert freshness(CLEAN, 15, NOW) == "stale"  # it ended 10 s ago, and began 20 s ago
+    assert freshness(CLEAN, 15, NOW - 3600) == "stale"  # the clock was set back
 
 
 def test_a_verification_is_as_old_as_the_oldest_comparison_in_it():
