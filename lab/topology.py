@@ -64,10 +64,6 @@ class Topology:
     counts: Mapping[str, int]
     seconds: float
 
-    def ids_of(self, resource: str, project: str | None) -> list[str]:
-        """The ids of one project's objects of a kind, in the plan's order."""
-        return [self.ids[p.ref] for p in self.plan.of(resource) if p.project == project]
-
 
 @dataclass
 class _Segment:
