@@ -1,7 +1,8 @@
 """A gateway of two workers: before two Neutron servers of which one is down, and with reads ahead of the writes."""
 
+import shutil
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -17,6 +18,27 @@ DONE = 0
 NOT_FOUND = 404
 
 
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as running:
+        yield running
+
+
+@pytest.fixture
+def travel(lab):
+    """Begins a migration with these keys, which has left nothing when it ends."""
+
+    @contextmanager
+    def begin(**keys):
+        with Journey(lab, keys=keys) as journey:
+            yield journey
+        shutil.rmtree(journey.state_dir)
+        for path in lab.directory.glob("alcor.sqlite*"):
+            path.unlink()
+
+    return begin
+
+
 @pytest.fixture
 def nowhere():
     ports = Ports()
@@ -25,23 +47,21 @@ def nowhere():
 
 
 @pytest.mark.timeout(600)
-def test_users_notice_nothing_of_workers_nor_of_a_server_that_is_down(nowhere):
-    with Lab() as lab:
-        topology = build_topology(lab, ports=6, seed=3)
-        keys = {"gateway": {"workers": 2}, "source": {"url": [nowhere, lab.neutron_url]}}
-        with Journey(lab, keys=keys) as journey:
-            workload = Workload(lab, clients=4, seed=3, rate=4.0, topology=topology)
-            workload.start()
-            journey.wait_for("ready", timeout=300)
-            time.sleep(4)
-            journey.wait_until(lambda status: status["ready"], "every gate open", 120)
-            cut = journey.command("cutover")
-            time.sleep(4)
-            status = journey.ask("status")
-            result = workload.stop()
-            journey.settle()
-            checked = workload.check()
-            verified = journey.command("verify")
+def test_users_notice_nothing_of_workers_nor_of_a_server_that_is_down(lab, travel, nowhere):
+    topology = build_topology(lab, ports=6, seed=3)
+    with travel(gateway={"workers": 2}, source={"url": [nowhere, lab.neutron_url]}) as journey:
+        workload = Workload(lab, clients=4, seed=3, rate=4.0, topology=topology)
+        workload.start()
+        journey.wait_for("ready", timeout=300)
+        time.sleep(4)
+        journey.wait_until(lambda status: status["ready"], "every gate open", 120)
+        cut = journey.command("cutover")
+        time.sleep(4)
+        status = journey.ask("status")
+        result = workload.stop()
+        journey.settle()
+        checked = workload.check()
+        verified = journey.command("verify")
 
     assert (cut.code, verified.code) == (DONE, DONE), (cut, verified)
     assert result.failures == []
@@ -92,10 +112,10 @@ class Reader:
 
 
 @pytest.mark.timeout(300)
-def test_reads_go_first_and_each_sees_what_was_written_before_it():
+def test_reads_go_first_and_each_sees_what_was_written_before_it(lab, travel):
     # on a busy machine a read may wait long, and still has to be right
-    keys = {"gateway": {"workers": 2, "reads_patience": 30.0}}
-    with Lab() as lab, Journey(lab, keys=keys) as journey, closing(Reader(lab)) as user:
+    patient = {"workers": 2, "reads_patience": 30.0}
+    with travel(gateway=patient) as journey, closing(Reader(lab)) as user:
         journey.wait_for("ready", timeout=120)
         assert "Nothing would be held." in journey.must("cutover", "--reads", "--dry-run").out
         journey.must("cutover", "--reads")
