@@ -28,9 +28,6 @@ OPERATOR = "operator"
 PATIENCE = 60.0  # seconds
 NEVER = 100_000.0  # seconds from one sweep to the next, so that none heals what should not have happened
 
-CLEARED = ("floatingip", "router", "port", "subnet", "network", "security_group")
-"""What scenarios may leave behind in Neutron, in the order in which it can be taken away."""
-
 
 class Caller:
     """Somebody who calls the network API at one address. Every call goes over a connection of its own."""
@@ -99,7 +96,7 @@ class Stage:
         admin_project = self._keystone.get_project_id()
         self.admin = Caller(self.lab.gateway_url, self._keystone.get_token(), admin_project)
         self.neutron, self.alcor = self.admin.at(self.lab.neutron_url), self.admin.at(self.lab.alcor_url)
-        self._before = {kind: {o["id"] for o in self.neutron.listed(kind)} for kind in CLEARED}
+        self.neutron.listed("security_group")  # makes the administrator's own default group
         self.user = self._newcomer()
         self.direct = self.user.at(self.lab.neutron_url)
         return self
@@ -118,7 +115,7 @@ class Stage:
             shutil.rmtree(self.lab.directory / "migration", ignore_errors=True)
             for path in self.lab.directory.glob("alcor.sqlite*"):
                 path.unlink()
-            self._tidy()
+            self._keystone.delete(f"{self.lab.keystone_url}/projects/{self._made}")
 
     def _newcomer(self):
         """A member of a project that nobody has used yet."""
@@ -135,20 +132,6 @@ class Stage:
         token = keystone_session.Session(auth=password).get_token()
         self._made = project.id
         return Caller(self.lab.gateway_url, token, project.id)
-
-    def _tidy(self):
-        """Leave Neutron and Keystone as they were."""
-        for kind in CLEARED:
-            for found in self.neutron.listed(kind):
-                if found["id"] in self._before[kind]:
-                    continue
-                path = f"{resource(kind).collection}/{found['id']}"
-                if kind == "router":
-                    for port in self.neutron.listed("port", device_id=found["id"]):
-                        if port["device_owner"] == "network:router_interface":
-                            self.neutron.call("PUT", f"{path}/remove_router_interface", {"port_id": port["id"]})
-                self.neutron.call("DELETE", path)
-        self._keystone.delete(f"{self.lab.keystone_url}/projects/{self._made}")
 
     # -- the migration -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import pytest
 from stage import Stage
 
 from lab import Lab, LabError, rabbitmq
+from lab.database import Rows
+from lab.neutron import database_url
 
 pytestmark = pytest.mark.lab
 
@@ -15,14 +17,22 @@ SCENARIOS = sorted(path.parent.name for path in HERE.glob("*/scenario.py"))
 
 
 @pytest.fixture(scope="module")
-def lab():
+def running():
     try:
         rabbitmq.provide()
         agents = True
     except LabError:
         agents = False  # the scenarios that need them say so
-    with Lab(rpc=agents) as running:
-        yield running
+    with Lab(rpc=agents) as lab, Rows(database_url(lab.directory)) as rows:
+        yield lab, rows, rows.read()
+
+
+@pytest.fixture
+def lab(running):
+    """One for all of them, whose Neutron is put back after each."""
+    lab, rows, fresh = running
+    yield lab
+    rows.put_back(fresh)
 
 
 def load(name):

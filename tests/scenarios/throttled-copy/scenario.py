@@ -18,4 +18,8 @@ def play(stage):
     brake.touch()
     attempt = stage.cutover()
     assert attempt["hold_ms"] <= 3200
+    reverse = stage.later(stage.reverse)  # which begins with a comparison of everything
+    stage.until(lambda status: status["active"] == "source", "the way back, with the brake on")
+    brake.unlink()
+    assert reverse.result()["hold_ms"] <= 3200
     assert stage.user.get("network", written["id"])["name"] == "written meanwhile"
