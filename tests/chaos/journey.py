@@ -44,6 +44,8 @@ VERBS = {"switched": "cutover", "reversed": "reverse"}
 WORKERS = (1, 2, 3)
 CLIENTS = 3
 RATE = 2.5  # operations a second, of all clients together
+SLOW_RATE = 0.4  # the same while a busy machine cannot follow
+FAR_BEHIND = 4.0  # seconds of lag: twice what keeps a gate closed
 PATIENCE = 180.0  # seconds in which the journey must go on once all is repaired
 VERB_PATIENCE = 90.0  # seconds
 LOOK = 0.2  # seconds
@@ -109,7 +111,7 @@ class Run:
             self.journal_server = server
         clock = clock if self.turns_clock else None
         self.trial = Trial(ground, journal, self.workers, clock)
-        workload = Workload(ground.lab, CLIENTS, seed=self.seed)
+        workload = self.workload = Workload(ground.lab, CLIENTS, seed=self.seed)
         started = False
         try:
             await _aside(self.trial.start)
@@ -253,6 +255,7 @@ class Run:
                 self._log(f"is {leg}")
                 return
             if status:
+                self.workload.pace(SLOW_RATE if status["replay"]["lag"] > FAR_BEHIND else RATE)
                 await self._ask_for(leg, status)
             await asyncio.sleep(LOOK)
         self.troubles.append(f"it did not come to {leg} in {PATIENCE:.0f} s: {_stands(status)}; {self.said}")

@@ -23,7 +23,7 @@ PATIENT = 3 * START_TIMEOUT  # seconds for a start on a machine that is busy
 DISK = 64  # megabytes
 OPERATOR = "chaos"
 STATUS_PATIENCE = 10.0  # seconds
-PLUGINS = "router,ndp_proxy,segments,revisions,tag,timestamp"
+PLUGINS = "router,segments,revisions,tag,timestamp"
 """Of Neutron, all that the users need: what nobody uses would have most of a run's time, in listings of nothing."""
 
 
