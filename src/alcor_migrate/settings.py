@@ -52,7 +52,8 @@ class TargetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its address, where it serves its native API and the Neutron API; it trusts the same Keystone. Or those of
     several servers on one store; `complete` lets the catalogue point to the first."""
     kind: Literal["bundled", "upstream"] = "bundled"
-    """Which Alcor it is: this project's, or upstream's, which `assess` judges and `run` cannot load yet."""
+    """Which Alcor it is: this project's, or upstream's, which `run` loads and keeps level within what the answers
+    file accepts, and to which there is no cutover."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -227,10 +228,10 @@ def _check(path: Path, settings: Settings) -> None:
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ConfigError(f"{path}: {key} is {url!r}, which is not an address like http://host:port")
-    _check_gateway(path, settings.gateway)
+    _check_gateway(path, settings, settings.gateway)
 
 
-def _check_gateway(path: Path, gateway: GatewayOptions) -> None:
+def _check_gateway(path: Path, settings: Settings, gateway: GatewayOptions) -> None:
     host, _, port = gateway.listen.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(f"{path}: gateway.listen is {gateway.listen!r}, not host:port")
@@ -239,6 +240,10 @@ def _check_gateway(path: Path, gateway: GatewayOptions) -> None:
             raise ConfigError(f"{path}: gateway.{key} is {seconds}, it must be above 0")
     if gateway.workers < 1:
         raise ConfigError(f"{path}: gateway.workers is {gateway.workers}, it must be at least 1")
+    if settings.target.kind == "upstream" and gateway.shadow:
+        raise ConfigError(
+            f"{path}: gateway.shadow compares users' reads with the target's Neutron API; upstream Alcor has none"
+        )
     for key in ("access_log", "shadow"):
         if not 0 <= (share := getattr(gateway, key)) <= 1:
             raise ConfigError(f"{path}: gateway.{key} is {share}, not a share from 0 to 1")

@@ -197,6 +197,8 @@ class Status(msgspec.Struct, kw_only=True):
     """`never`, `fresh` or `stale`."""
     freshness: list[Freshness]
     """The same for each resource."""
+    set_aside: dict[str, int]
+    """Objects that are not given to the target, because their gap was accepted, by rule; upstream Alcor only."""
     gates: list[Gate]
     """Each gate of the next handover, open or closed, with its reason."""
     attempts: list[Attempt]
@@ -291,6 +293,7 @@ async def gather(migration: Migration) -> Status:
         verification=upkeep.verification,
         verification_is=upkeep.freshness,
         freshness=upkeep.freshness_by_resource,
+        set_aside=migration.around.set_aside,
         gates=verdicts,
         attempts=migration.attempts,
         aborts={why: failed.count(why) for why in sorted(set(failed))},

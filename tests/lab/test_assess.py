@@ -115,7 +115,7 @@ def test_a_first_contact_with_a_cloud(lab, tied, tmp_path):
 def test_upstream_is_judged_and_answers_are_kept(lab, tmp_path):
     found = json.loads(assess(lab, tmp_path, "--target", "upstream", "--json", code=BLOCKED))
     by_rule = gaps(found)
-    assert "target-not-built" in by_rule
+    assert "target-not-for-users" in by_rule
     stays = {t["resource"] for t in found["tallies"] if t["stays"]}
     assert {"trunk", "rbac_policy"} <= stays
     assert any(t["changes"] for t in found["tallies"])

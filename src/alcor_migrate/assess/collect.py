@@ -150,7 +150,7 @@ class Reading:
     async def _ask_the_target(self) -> None:
         self._findings += [(name, None) for name in model.notices(self._question.target)]
         if self._question.target is Target.UPSTREAM:
-            self._findings.append(("target-not-built", None))
+            self._findings.append(("target-not-for-users", None))
         if self._target is not None:
             held = {name: count for name, count in (await self._target.counts()).items() if count}
             for name, count in held.items():

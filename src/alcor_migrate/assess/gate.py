@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 async def check(settings: Settings, cloud: Cloud) -> None:
     """Raise GateClosed when a run must not begin. With an answers file this reads the whole source once.
 
-    Raises CloudError, AnswersError, too.
+    Upstream Alcor loses so much that it is not loaded without one. Raises CloudError, AnswersError, too.
     """
-    if settings.target.kind == Target.UPSTREAM.value:
+    if settings.target.kind == Target.UPSTREAM.value and not settings.answers:
         raise GateClosed(
             "run",
-            ["target.kind is upstream, which this version can assess and not load"],
-            "Choose the bundled Alcor as the target.",
+            ["target.kind is upstream, which holds less than Neutron, and no answers file says what may be lost"],
+            "Name one as `answers` in the configuration; `alcor-migrate assess --answer` writes it.",
         )
     if settings.answers:
         refuse_what_is_open(await assess(question(settings, cloud)))

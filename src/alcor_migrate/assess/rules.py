@@ -27,13 +27,14 @@ _WHOLE_CLOUD: tuple[Rule, ...] = (
         hinders="run",
     ),
     Rule(
-        "target-not-built",
-        "this version cannot load upstream Alcor",
-        Weight.BLOCK,
+        "target-not-for-users",
+        "upstream Alcor's API is not one that users can be sent to",
+        Weight.ANSWER,
         Effect.CLOUD,
-        "a run is refused; what is said about this target says what would be lost there",
-        ("choose the bundled Alcor, which speaks the same API", "wait for a version that loads upstream Alcor"),
-        hinders="run",
+        "a run loads it and keeps it level with Neutron, and a cutover is refused: its lists show every project's "
+        "objects to everybody, and much of what clients send is dropped or answered wrongly",
+        ("choose the bundled Alcor, which serves Neutron's API",),
+        hinders="cutover",
     ),
     Rule(
         "id-extension-missing",

@@ -193,6 +193,12 @@ def _numbers(document: dict[str, Any]) -> RenderableType:
         result,
         _swept(document["sweep"]),
     )
+    if document["set_aside"]:
+        table.add_row(
+            "set aside",
+            f"{sum(document['set_aside'].values())} objects, as answered",
+            ", ".join(f"{count} {rule}" for rule, count in document["set_aside"].items()),
+        )
     shadow = document["shadow"]
     if shadow["share"]:
         table.add_row(

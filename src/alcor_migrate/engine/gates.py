@@ -35,6 +35,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     journal_incomplete: bool
     passive_answers: bool
     ids_can_be_kept: bool = True
+    serves_users: bool = True
 
 
 def gates(evidence: Evidence, *, max_lag: float, verify_max_age: float, now: float | None = None) -> list[Gate]:
@@ -64,6 +65,12 @@ def gates(evidence: Evidence, *, max_lag: float, verify_max_age: float, now: flo
             "it is stalled" if evidence.journal_stalled else "it is incomplete; a full sweep has to heal it",
         ),
         _verified(evidence.verification, verify_max_age, at),
+        _gate(
+            "api",
+            evidence.serves_users,
+            "is Neutron's",
+            "upstream Alcor does not serve users as Neutron does: it shows every project's objects to everybody",
+        ),
         _gate(
             "ids",
             evidence.ids_can_be_kept,

@@ -122,6 +122,9 @@ class Machinery:
             engine.page_size,
             self._save_applied,
         )
+        for name, object_id, reason in store.recall("rejected", list[tuple[str, str, str]], []):
+            self.replay.poison[Key(name, object_id)] = reason
+        self._saved_poison = dict(self.replay.poison)
         self.replay.written = store.recall("written", dict[str, float], {})
         self.upkeep = Upkeep(store, self.journal, self.replay, self.gateway, self.steering, engine.verify_max_age)
         self.asker = self.around.asker()
@@ -151,6 +154,7 @@ class Machinery:
         await self.journal.close()
         await self.asker.close()
         await self.around.close()
+        self._save_poison()
         self.store.keep("applied", self.replay.applied)
         self.store.keep("written", self.replay.written)
         self.store.keep("ended well", value=True)
@@ -173,15 +177,23 @@ class Machinery:
 
     def _save_applied(self, position: int) -> None:
         self.reads.applied(position)
-        # Applying an entry twice is harmless, so this need not be written for each one.
+        # Applying an entry twice is harmless, so this need not be written for each one; but what was rejected on the
+        # way is not met again, so it is written first.
         now = time.monotonic()
-        if now - self._saved_at > _SAVE_INTERVAL:
+        if now - self._saved_at > _SAVE_INTERVAL or self.replay.poison != self._saved_poison:
             self._saved_at = now
             try:
+                self._save_poison()
                 self.store.keep("applied", position)
                 self.store.keep("written", self.replay.written)
             except StateNotWritten as error:  # nothing hangs on this one: the next is written
                 log.warning("applied_not_kept", reason=error.message)
+
+    def _save_poison(self) -> None:
+        poison = dict(self.replay.poison)
+        if poison != self._saved_poison:
+            self.store.keep("rejected", [(key.resource, key.id, reason) for key, reason in poison.items()])
+            self._saved_poison = poison
 
     # -- what the gates and the concerns look at -----------------------------------------------------------------
 
@@ -211,6 +223,7 @@ class Machinery:
             journal_stalled=self.journal.stalled,
             journal_incomplete=self.upkeep.incomplete,
             passive_answers=answers,
+            serves_users=to == "source" or self.settings.target.kind == "bundled",
             ids_can_be_kept=to == "target" or self.store.recall("ids", bool, otherwise=False),
         )
 

@@ -20,7 +20,7 @@ import structlog
 
 from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match, still_held
-from alcor_migrate.errors import CloudError, JournalError
+from alcor_migrate.errors import CloudError, JournalError, StateNotWritten
 from alcor_migrate.journal import HANDOVER, INCOMPLETE, MARK, NOT_SENT
 from alcor_migrate.side import Change, Key, Query, comes_to
 from alcor_model import resource
@@ -153,7 +153,7 @@ class Replay:
         while True:
             try:
                 await self._round()
-            except (CloudError, JournalError) as error:
+            except (CloudError, JournalError, StateNotWritten) as error:
                 self.trouble = error.message
                 log.warning("replay_waits", reason=error.message, seconds=round(pause, 1))
                 await asyncio.sleep(pause)
@@ -252,6 +252,9 @@ class Replay:
             wanted = _union(consequences(c) for c in fresh)
             wanted = await self._compared(active, passive, wanted, compared)
         changes = [c for c in seen.values() if c.differs]
+        for key in self.poison.keys() & seen.keys() - {c.key for c in changes}:  # it is level now: nothing is refused
+            self.poison.pop(key)
+            self._tries.pop(key, None)
         if changes:
             self._judge(changes, await passive.apply(changes))
         at, now = self._journal.position, time.monotonic()

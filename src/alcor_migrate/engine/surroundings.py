@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alcor_migrate.assess import gate as assess_gate
+from alcor_migrate.assess.accepted import AcceptedGaps
 from alcor_migrate.cloud import Cloud
 from alcor_migrate.engine.shadow import HttpAsker
-from alcor_migrate.errors import CloudError, TargetNotEmpty
+from alcor_migrate.errors import TargetNotEmpty
 from alcor_migrate.gateway import configured, open_gateway
 from alcor_migrate.http import JsonClient
 from alcor_migrate.side import listed
 from alcor_migrate.source import NeutronSide, open_source
 from alcor_migrate.target import AlcorSide
+from alcor_migrate.target.begun import Begun
+from alcor_migrate.target.narrowed import NarrowedSource, NarrowedTarget
+from alcor_migrate.target.narrowing import Told
+from alcor_migrate.target.upstream import UpstreamSide
 from alcor_model import resource
 
 if TYPE_CHECKING:
@@ -23,9 +29,14 @@ if TYPE_CHECKING:
     from alcor_migrate.journal import Journal
     from alcor_migrate.settings import Settings
     from alcor_migrate.side import Side
+    from alcor_migrate.target import Target
 
 ID_EXTENSION = "alcor-ids"
 """The alias of the Neutron API extension that lets ids be given, without which nothing created can be given back."""
+
+
+_UPSTREAM_PATIENCE = 330.0
+"""Seconds for one answer of upstream's: it waits 300 for the agent of a host that is dead."""
 
 
 class Surroundings:
@@ -38,17 +49,32 @@ class Surroundings:
         self._client = JsonClient("Neutron", settings.source.url, self._cloud)
         self._neutron = NeutronSide(self._client, self._cloud)
         self._source = open_source(self._neutron, self._cloud, settings.source)
-        self._alcor = AlcorSide(JsonClient("Alcor", settings.target.url, self._cloud), self._cloud)
+        self._told = Told()
+        self._shown: Side = self._source
+        self._target: Target
+        if settings.target.kind == "upstream":
+            accepted = AcceptedGaps(Path(settings.answers))
+            self._shown = NarrowedSource(self._source, self._told, accepted, self._cloud.project_id)
+            client = JsonClient("Alcor", settings.target.url, self._cloud, patience=_UPSTREAM_PATIENCE)
+            begun = Begun(Path(settings.state_dir) / "upstream-begun.json")
+            self._target = NarrowedTarget(UpstreamSide(client, self._cloud, begun), self._told)
+        else:
+            self._target = AlcorSide(JsonClient("Alcor", settings.target.url, self._cloud), self._cloud)
 
     @property
     def source(self) -> Side:
-        """Neutron: its API, read in bulk through its database where that is configured."""
-        return self._source
+        """Neutron: its API, read in bulk through its database where that is configured; as the target can hold it."""
+        return self._shown
 
     @property
     def target(self) -> Side:
         """Alcor."""
-        return self._alcor
+        return self._target
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """How many objects are not given to the target, because that was accepted, by rule."""
+        return self._told.counts()
 
     async def check(self) -> bool:
         """Ask each side a question, so that a wrong address is told before anything begins.
@@ -62,7 +88,7 @@ class Surroundings:
             await anext(pages, None)
         if not isinstance(self._source, NeutronSide):
             await self._source.prove()
-        held = {name: count for name, count in (await self._alcor.counts()).items() if count}
+        held = {name: count for name, count in (await self._target.counts()).items() if count}
         if held:
             what = ", ".join(f"{count} {name}" for name, count in held.items())
             raise TargetNotEmpty(f"the target at {self._settings.target.url} is not empty: it holds {what}")
@@ -75,11 +101,7 @@ class Surroundings:
 
     async def target_answers(self) -> bool:
         """Whether Alcor answers."""
-        try:
-            await self._alcor.counts()
-        except CloudError:
-            return False
-        return True
+        return await self._target.answers()
 
     async def probe(self) -> float:
         """Ask Neutron for one network's id, always the same small question; answers how long that took."""
@@ -121,4 +143,4 @@ class Surroundings:
     async def close(self) -> None:
         """Let go of connections."""
         await self._source.close()
-        await self._alcor.close()
+        await self._target.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alcor_migrate.errors import CloudRefused
+from alcor_migrate.errors import CloudError, CloudRefused
 from alcor_migrate.side import Change, Fingerprint, Key, Rejection
 from alcor_migrate.target.nodes import node
 from alcor_model import RESOURCES, Resource, delete_order, load_order, to_alcor, to_neutron
@@ -125,6 +125,14 @@ class AlcorSide:
         answer = await self._client.get("/alcor/v1/status")
         held = answer["resources"]
         return {of.name: int(held.get(of.alcor_plural, 0)) for of in RESOURCES}
+
+    async def answers(self) -> bool:
+        """Whether it answers."""
+        try:
+            await self.counts()
+        except CloudError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -2,8 +2,11 @@
 
 It lives with that code's defects instead of tripping over them: an object is looked for before it is posted (a second
 POST of a port destroys the first), VNIs are forced by a PUT after the POST, subnets are made one after another and
-ports in batches of one project and host, and what failed half-way is taken away again. What upstream cannot hold is
-refused before anything is sent.
+ports in batches of one project and host, and what failed half-way is taken away again, also when it was us who died
+half-way: what is being created is noted on disk. What upstream cannot hold is refused before anything is sent.
+
+A router's interfaces are no ports of their own there: they are the `interfaces` of the router, an attachment of each
+subnet's own gateway port.
 
 Lists are neither paged nor scoped there, and lists of routers are wrong, so routers are read one by one.
 """
@@ -11,23 +14,24 @@ Lists are neither paged nor scoped there, and lists of routers are wrong, so rou
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from alcor_migrate.errors import CloudRefused
+from alcor_migrate.errors import CloudError, CloudRefused
 from alcor_migrate.side import Change, Key, Rejection
 from alcor_migrate.target import upstream_form as form
 from alcor_migrate.target.nodes import node
 from alcor_model import Resource, delete_order, digest, load_order, resource
 from alcor_model.errors import MalformedObject
-from alcor_model.gaps.upstream import INTERFACE, MADE_FOR_ROUTERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
     from alcor_migrate.cloud import Cloud
     from alcor_migrate.http import JsonClient
+    from alcor_migrate.target.begun import Begun
     from alcor_model.fields import Json
 
 log = structlog.get_logger(__name__)
@@ -39,6 +43,9 @@ _NOT_OURS = {401, 403, 502, 503, 504}
 _VALUES_PER_READ = 100
 _PORTS_PER_BATCH = 100
 _AT_ONCE = 4
+_IN_FLIGHT = 10.0
+"""Seconds for which a creation that was cut off, and is not to be seen, may still come to be."""
+_LOOK = 0.2
 
 
 class _RefusedError(Exception):
@@ -51,14 +58,18 @@ class UpstreamSide:
     name = "target"
     keeps_everything = False
 
-    def __init__(self, client: JsonClient, cloud: Cloud) -> None:
+    def __init__(self, client: JsonClient, cloud: Cloud, begun: Begun, in_flight: float = _IN_FLIGHT) -> None:
         self._client = client
         self._cloud = cloud
+        self._begun = begun
+        self._in_flight = in_flight
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._cleaning = asyncio.Lock()
 
     async def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """Everything there is of a resource that came from Neutron, as much as upstream keeps of it."""
-        found = await self._listed(of, []) if of.upstream else []
+        await self._clean_up()
+        found = await self._listed(of, []) if of.name in form.HELD else []
         for start in range(0, len(found), page_size):
             yield found[start : start + page_size]
 
@@ -69,8 +80,10 @@ class UpstreamSide:
     async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
         """The objects whose field (a text) has one of these values."""
         wanted = sorted(set(values))
-        if not of.upstream:
+        if of.name not in form.HELD:
             return {}
+        if of.name == "agent":
+            return {o["id"]: o for o in await self._hosts() if o.get(field) in wanted}
         found: dict[str, Json] = {}
         for start in range(0, len(wanted), _VALUES_PER_READ):
             some = wanted[start : start + _VALUES_PER_READ]
@@ -81,27 +94,41 @@ class UpstreamSide:
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Delete what is gone, then make and change what is there, each in dependency order."""
+        await self._clean_up()
         rejected: dict[Key, str] = {}
         for of in delete_order():
             gone = [c for c in changes if c.of is of and c.new is None and c.old is not None]
-            await asyncio.gather(*(self._one(c, self._delete(c), rejected) for c in gone))
+            await _all(self._one(c, self._delete(c), rejected) for c in gone)
         for of in load_order():
             there = [c for c in changes if c.of is of and c.new is not None]
             if of.name == "agent":
-                await asyncio.gather(*(self._one(c, self._node(c.new or {}), rejected) for c in there))
+                await _all(self._one(c, self._node(c.new or {}), rejected) for c in there)
                 continue
             fit: list[Change] = []
             for change in there:
                 try:
                     reason = form.refusal(of, change.new or {})
-                except (KeyError, ValueError) as error:
-                    reason = f"it is malformed: {error}"
+                    form.body(of, change.new or {})
+                except MalformedObject as error:
+                    reason = error.message
                 if reason:
                     rejected[change.key] = reason
                 else:
                     fit.append(change)
             await self._put_all(of, fit, rejected)
         return [Rejection(key, reason) for key, reason in rejected.items()]
+
+    async def counts(self) -> dict[str, int]:
+        """How many objects of each resource there are that upstream did not make by itself, by its name."""
+        return {name: len(await self._listed(resource(name), [])) for name in sorted(form.HELD)}
+
+    async def answers(self) -> bool:
+        """Whether it answers."""
+        try:
+            await self._client.get(await self._path(resource("network")), [("id", "none")])
+        except CloudError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -110,16 +137,39 @@ class UpstreamSide:
     # Reading
 
     async def _listed(self, of: Resource, params: list[tuple[str, str]]) -> list[Json]:
+        if of.name == "agent":
+            return await self._hosts()
         answer = await self._client.get(await self._path(of), params)
         found = answer.get(of.alcor_plural, answer.get(of.plural)) or []
         if of.name == "router":  # the list mixes up what belongs to which, and has no routes
             found = [one for r in found if (one := await self._show(of, r.get("project_id") or "", r["id"]))]
         own = await self._upstreams_own(of)
-        return [
-            {**form.narrowed(of, form.held(of, o)), "id": o["id"]}
+        held = [
+            {**form.kept(of, form.held(of, o)), "id": o["id"]}
             for o in found
             if o["id"] not in own and o.get("security_group_id", "") not in own
         ]
+        if of.name == "router":
+            attached = await self._attached()
+            held = [router | {"interfaces": attached.get(router["id"], [])} for router in held]
+        return held
+
+    async def _hosts(self) -> list[Json]:
+        """The nodes that were made of Neutron's agents."""
+        answer = await self._client.get("/nodes")
+        return sorted(
+            (agent for info in answer["nodeInfos"] or [] if (agent := form.host_of(info))), key=lambda a: str(a["id"])
+        )
+
+    async def _attached(self) -> dict[str, list[Json]]:
+        """The interfaces of every router."""
+        subnets = await self._client.get(await self._path(resource("subnet")))
+        attached: dict[str, list[Json]] = {}
+        for subnet in sorted(subnets["subnets"] or [], key=lambda s: str(s["id"])):
+            if router := subnet.get("attached_router_id"):
+                interface = {"subnet_id": subnet["id"], "ip_address": subnet.get("gateway_ip")}
+                attached.setdefault(router, []).append(interface)
+        return attached
 
     async def _upstreams_own(self, of: Resource) -> set[str]:
         """What upstream makes by itself: gateway ports, and default groups with their rules."""
@@ -160,11 +210,11 @@ class UpstreamSide:
                 by_network: dict[str, list[Change]] = {}
                 for change in changes:
                     by_network.setdefault((change.new or {})["network_id"], []).append(change)
-                await asyncio.gather(*(self._in_turn(group, rejected) for group in by_network.values()))
+                await _all(self._in_turn(group, rejected) for group in by_network.values())
             case "floatingip":  # they share one range
                 await self._in_turn(changes, rejected)
             case _:
-                await asyncio.gather(*(self._one(c, self._put(of, c.new or {}), rejected) for c in changes))
+                await _all(self._one(c, self._put(of, c.new or {}), rejected) for c in changes)
 
     async def _in_turn(self, changes: list[Change], rejected: dict[Key, str]) -> None:
         for change in changes:
@@ -174,35 +224,43 @@ class UpstreamSide:
         """Make or change one object. It is looked for first: no POST may be sent twice."""
         project = str(new.get("project_id") or "")
         there = await self._show(of, project, new["id"])
+        if there and of.name == "subnet" and not there.get("gatewayPortId"):  # somebody's creation ended half-way
+            await self._make_room(of, project, new["id"])
+            there = None
         if there is None:
             await self._create(of, project, new)
         elif self._differs(of, there, new):
             await self._update(of, project, new, there)
         if of.name == "router":
-            await self._routes(project, new)
+            await self._wire(project, new)
 
     def _differs(self, of: Resource, there: Json, new: Json) -> bool:
-        ours, theirs = form.narrowed(of, new), form.narrowed(of, form.held(of, there))
+        ours, theirs = form.kept(of, new), form.kept(of, form.held(of, there))
         ours.pop("routes", None), theirs.pop("routes", None)
         return digest(of, ours, given=True) != digest(of, theirs, given=True)
 
     async def _create(self, of: Resource, project: str, new: Json) -> None:
+        """Create one object; refused, it leaves nothing."""
         if of.name == "floatingip":
             await self._range(new["floating_ip_address"])
-        path = await self._path(of, project)
-        sent = {of.alcor_member: form.body(of, new)}
-        try:
-            await self._send("POST", path, sent)
-        except _RefusedError:
-            # Something may be there by now. Of a subnet that is expected, and a second attempt may do better.
-            await self._take_away(of, project, new["id"])
-            if of.name != "subnet":
-                raise
-            try:
-                await self._send("POST", path, sent)
-            except _RefusedError:
-                await self._take_away(of, project, new["id"])
-                raise
+        refused: _RefusedError | None = None
+        async with self._begun.creating(of.name, project, [new["id"]]) as left:
+            # Of a subnet it is expected that something stays of a first attempt, and a second may do better.
+            for _ in range(2 if of.name == "subnet" else 1):
+                try:
+                    await self._make(of, project, new)
+                except _RefusedError as error:
+                    refused = error
+                    if not await self._take_away(of, project, new["id"]):
+                        left.add(Key(of.name, new["id"]))
+                        break
+                else:
+                    return
+        if refused:
+            raise refused
+
+    async def _make(self, of: Resource, project: str, new: Json) -> None:
+        await self._send("POST", await self._path(of, project), {of.alcor_member: form.body(of, new)})
         match of.name:
             case "network":
                 await self._force_vni(project, new)
@@ -216,11 +274,7 @@ class UpstreamSide:
         wanted = new.get("provider:segmentation_id")
         if made is None or wanted is None or made.get("provider:segmentation_id") == wanted:
             return
-        try:
-            await self._update(of, project, new, made)
-        except _RefusedError:
-            await self._take_away(of, project, new["id"])
-            raise
+        await self._update(of, project, new, made)
 
     async def _without_rules(self, project: str, group_id: str) -> None:
         """Take away the two rules that upstream gives a new group: the right ones follow with their ids."""
@@ -237,7 +291,7 @@ class UpstreamSide:
                 sent = {k: sent[k] for k in ("name", "description") if k in sent}
             case "security_group_rule":  # there is no PUT
                 await self._send("DELETE", path, gone_is_fine=True)
-                await self._send("POST", await self._path(of, project), {of.alcor_member: form.body(of, new)})
+                await self._create(of, project, new)
                 return
             case "floatingip":
                 await self._associate(path, new, there)
@@ -287,13 +341,10 @@ class UpstreamSide:
     # Ports
 
     async def _put_ports(self, changes: list[Change], rejected: dict[Key, str]) -> None:
-        interfaces = [c for c in changes if (c.new or {}).get("device_owner") in INTERFACE]
-        await self._attach_all(interfaces, rejected)
-        plain = [c for c in changes if (c.new or {}).get("device_owner") not in INTERFACE | MADE_FOR_ROUTERS]
-        by_id = {c.id: c for c in plain}
+        by_id = {c.id: c for c in changes}
         there = await self.read(resource("port"), by_id)
         missing = []
-        for change in plain:
+        for change in changes:
             if change.id in there:
                 await self._one(change, self._change_port(change.new or {}, there[change.id]), rejected)
             else:
@@ -305,53 +356,65 @@ class UpstreamSide:
         """All at once; when that fails, one by one, after what it left behind is gone."""
         of = resource("port")
         project = batch[0]["project_id"]
+        left: set[Key] = set()
         try:
-            sent = {"ports": [form.body(of, port) for port in batch]}
-            await self._send("POST", f"{await self._path(of, project)}/bulk", sent)
+            async with self._begun.creating(of.name, project, [port["id"] for port in batch]) as left:
+                sent = {"ports": [form.body(of, port) for port in batch]}
+                try:
+                    await self._send("POST", f"{await self._path(of, project)}/bulk", sent)
+                except _RefusedError:
+                    gone = [await self._take_away(of, project, port["id"]) for port in batch]
+                    left |= {Key(of.name, port["id"]) for port, away in zip(batch, gone, strict=True) if not away}
+                    raise
         except _RefusedError as error:
             log.info("batch_refused", ports=len(batch), reason=str(error))
+            rejected |= dict.fromkeys(left, str(error))  # a second POST would make it worse
             for port in batch:
-                await self._take_away(of, project, port["id"])
-            for port in batch:
-                await self._one(by_id[port["id"]], self._create(of, project, port), rejected)
+                if Key(of.name, port["id"]) not in left:
+                    await self._one(by_id[port["id"]], self._create(of, project, port), rejected)
 
     async def _change_port(self, new: Json, there: Json) -> None:
         of = resource("port")
-        if digest(of, form.narrowed(of, new), given=True) == digest(of, there, given=True):
+        if digest(of, form.kept(of, new), given=True) == digest(of, there, given=True):
             return
         project = new["project_id"]
         if new["mac_address"].lower() != str(there.get("mac_address")).lower():
-            await self._take_away(of, project, new["id"])  # a PUT with another MAC always fails
+            await self._make_room(of, project, new["id"])  # a PUT with another MAC always fails
             await self._create(of, project, new)
             return
         await self._update(of, project, new, there)
 
-    async def _attach_all(self, changes: list[Change], rejected: dict[Key, str]) -> None:
-        for change in changes:
-            await self._one(change, self._attach(change.new or {}), rejected)
+    # Interfaces
 
-    async def _attach(self, port: Json) -> None:
-        """A router's interface: upstream attaches the subnet's own gateway port, and nothing else."""
-        for fixed in port.get("fixed_ips") or []:
-            subnet = await self._show(resource("subnet"), port["project_id"], fixed["subnet_id"])
-            if subnet is None:
-                raise _RefusedError(f"its subnet {fixed['subnet_id']} is not there")
-            if subnet.get("attached_router_id") == port["device_id"]:
-                continue
-            if subnet.get("gateway_ip") != fixed["ip_address"]:
-                raise _RefusedError(
-                    "its address is not the gateway of its subnet, and upstream attaches nothing else"
-                )
-            path = f"{await self._path(resource('router'), port['project_id'])}/{port['device_id']}"
-            await self._send("PUT", f"{path}/add_router_interface", {"subnet_id": fixed["subnet_id"]})
+    async def _wire(self, project: str, new: Json) -> None:
+        """Bring a router to its interfaces and routes: routes come after the first and go before the last of them."""
+        have = (await self._attached()).get(new["id"], [])
+        wanted = new.get("interfaces", have)
+        for interface in wanted:
+            if interface not in have:
+                await self._attach(project, new["id"], interface)
+        await self._routes(project, new)
+        for interface in have:
+            if interface["subnet_id"] not in {one["subnet_id"] for one in wanted}:
+                await self._detach(project, new["id"], interface["subnet_id"])
 
-    async def _detach(self, port: Json) -> None:
-        for fixed in port.get("fixed_ips") or []:
-            subnet = await self._show(resource("subnet"), port["project_id"], fixed["subnet_id"])
-            # Upstream would detach it from whatever router is named.
-            if subnet and subnet.get("attached_router_id") == port["device_id"]:
-                path = f"{await self._path(resource('router'), port['project_id'])}/{port['device_id']}"
-                await self._send("PUT", f"{path}/remove_router_interface", {"subnet_id": fixed["subnet_id"]})
+    async def _attach(self, project: str, router_id: str, interface: Json) -> None:
+        """Upstream attaches the subnet's own gateway port, and nothing else."""
+        subnet = await self._show(resource("subnet"), project, interface["subnet_id"])
+        if subnet is None:
+            raise _RefusedError(f"the subnet {interface['subnet_id']} of an interface is not there")
+        if subnet.get("gateway_ip") != interface["ip_address"]:
+            raise _RefusedError(
+                f"its interface {interface['ip_address']} is not the gateway of its subnet {interface['subnet_id']}, "
+                "and upstream attaches nothing else"
+            )
+        path = f"{await self._path(resource('router'), project)}/{router_id}"
+        await self._send("PUT", f"{path}/add_router_interface", {"subnet_id": interface["subnet_id"]})
+
+    async def _detach(self, project: str, router_id: str, subnet_id: str) -> None:
+        """From the router that it is attached to: upstream would detach it from whatever router is named."""
+        path = f"{await self._path(resource('router'), project)}/{router_id}"
+        await self._send("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet_id})
 
     # Deleting, and the rest
 
@@ -359,41 +422,66 @@ class UpstreamSide:
         of, old = change.of, change.old or {}
         project = str(old.get("project_id") or "")
         if of.name == "agent":
-            if node(old):
-                await self._without_node(change.id)
+            await self._without_node(change.id)
             return
-        if not of.upstream or old.get("device_owner") in MADE_FOR_ROUTERS:
+        if of.name not in form.HELD or (there := await self._show(of, project, change.id)) is None:
             return
-        if old.get("device_owner") in INTERFACE:
-            await self._detach(old)
-            return
-        there = await self._show(of, project, change.id)
-        if there is None:
-            return
+        if of.name == "subnet" and (router := there.get("attached_router_id")):
+            await self._detach(project, router, change.id)
+        if of.name == "router":
+            for interface in (await self._attached()).get(change.id, []):
+                await self._detach(project, change.id, interface["subnet_id"])
         path = f"{await self._path(of, project)}/{change.id}"
         if of.name == "floatingip" and there.get("port_id"):
             await self._send("PUT", path, {"elasticip": {"port_id": "", "private_ip": ""}})
         await self._send("DELETE", path, gone_is_fine=True)
 
-    async def _take_away(self, of: Resource, project: str, object_id: str) -> None:
-        """Remove what a failed request may have left. A ghost of a port goes only at the second attempt."""
+    async def _clean_up(self) -> None:
+        """Take away what we began to create and have not seen the end of: nobody can tell how much of it is there."""
+        async with self._cleaning:
+            for creation in await self._begun.left():
+                of = resource(creation.resource)
+                log.warning("creation_cut_off", object=str(creation.key))
+                until = time.monotonic() + min(self._in_flight, creation.at + self._in_flight - time.time())
+                while time.monotonic() < until:
+                    if await self._show(of, creation.project, creation.id):
+                        break
+                    await asyncio.sleep(_LOOK)
+                if await self._take_away(of, creation.project, creation.id):
+                    await self._begun.over([creation.key])
+
+    async def _make_room(self, of: Resource, project: str, object_id: str) -> None:
+        if not await self._take_away(of, project, object_id):
+            raise _RefusedError("what is there under its id has to be made anew, and cannot be deleted")
+
+    async def _take_away(self, of: Resource, project: str, object_id: str) -> bool:
+        """Remove what a failed request may have left; answers whether nothing is there any more.
+
+        A ghost of a port goes only at the second attempt.
+        """
         path = f"{await self._path(of, project)}/{object_id}"
         for _ in range(2):
             if await self._show(of, project, object_id) is None:
-                return
+                return True
             status, answer = await self._client.request("DELETE", path)
             self._raise_unless_ours(status, "DELETE", path, answer)
-        if await self._show(of, project, object_id) is not None:
-            log.warning("left_behind", object=f"{of.name} {object_id}")
+        if await self._show(of, project, object_id) is None:
+            return True
+        log.warning("left_behind", object=f"{of.name} {object_id}")
+        return False
 
     async def _node(self, agent: Json) -> None:
-        found = node(agent)
-        if found:
-            await self._send("POST", "/nodes", {"host_info": found})
+        if not (wanted := node(agent)):
+            return
+        path = f"/nodes/{wanted['node_id']}"
+        there = (await self._client.get(path) or {}).get("host_info")
+        if not there:
+            await self._send("POST", "/nodes", {"host_info": wanted})
+        elif any(there.get(name) != wanted[name] for name in ("node_name", "local_ip", "mac_address")):
+            await self._send("PUT", path, {"host_info": wanted})
 
     async def _without_node(self, node_id: str) -> None:
-        answer = await self._client.get(f"/nodes/{node_id}")
-        if (answer or {}).get("host_info"):  # else a DELETE fails
+        if (await self._client.get(f"/nodes/{node_id}") or {}).get("host_info"):  # else a DELETE fails
             await self._send("DELETE", f"/nodes/{node_id}")
 
     async def _path(self, of: Resource, project: str = "") -> str:
@@ -413,3 +501,10 @@ class UpstreamSide:
 
 def _message(answer: Any) -> str:
     return str(answer.get("message") or answer.get("msg") or "") if isinstance(answer, dict) else str(answer or "")
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do them at once and wait for each of them, also when one fails: none may go on beside a second attempt."""
+    for ended in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended

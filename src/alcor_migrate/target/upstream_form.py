@@ -6,19 +6,25 @@ commit; where a rule looks odd, the defect that it lives with is named.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from alcor_migrate.side import Key
+from alcor_migrate.target.nodes import node
 from alcor_model import EXTENSION, Resource, to_alcor, to_neutron
 from alcor_model.fields import Target
-from alcor_model.gaps.upstream import INTERFACE, MADE_FOR_ROUTERS, NETWORK_TYPES, PREFIXES, PROTOCOLS, VNIC_TYPES
+from alcor_model.gaps import Examiner, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from alcor_model.fields import Json
 
+HELD = frozenset(
+    {"network", "security_group", "security_group_rule", "subnet", "router", "port", "floatingip", "agent"}
+)
+"""What upstream is given, of what it knows."""
 DEFAULT_GROUP = "neutron-default"
 """What a project's group `default` is called there: under its own name it would get an id of upstream's choice."""
 
@@ -26,64 +32,85 @@ _BOOLEANS = ("admin_state_up", "shared", "router:external", "vlan_transparent", 
 """Of a network: what is not sent is false, also by a PUT. Neutron may not know all of them."""
 
 
-def narrowed(of: Resource, neutron: Json) -> Json:
+def kept(of: Resource, neutron: Json) -> Json:
     """An object with no more of it than upstream keeps, so that both sides can be compared."""
-    kept = {f.neutron for f in of.fields if of.fits(f, Target.UPSTREAM) and f.compared and not f.computed}
-    kept.discard("tenant_id")  # a second `project_id`, which upstream fills in
-    if of.name == "network":
-        kept.add("provider:segmentation_id")  # which it is made to keep
+    fields = _kept(of)
     return {
         name: value
         for name, value in neutron.items()
-        if name in kept and value not in (None, "", [], {}) and not (value is False and name in _BOOLEANS)
+        if name in fields and not (of.name == "network" and value is False and name in _BOOLEANS)
     }
+
+
+@cache
+def _kept(of: Resource) -> frozenset[str]:
+    names = {f.neutron for f in of.fields if of.fits(f, Target.UPSTREAM) and f.compared and not f.computed}
+    names.discard("tenant_id")  # a second `project_id`, which upstream fills in
+    if of.name == "network":
+        names.add("provider:segmentation_id")  # which it is made to keep
+    if of.name == "router":
+        names.add("interfaces")  # which it has instead of ports
+    return frozenset(names)
+
+
+def host(agent: Json) -> Json | None:
+    """What upstream is told of an agent: its host, as a node; None for agents that are no nodes."""
+    if not node(agent):
+        return None
+    address = agent["configurations"]["tunneling_ip"]
+    shown = {name: agent[name] for name in ("id", "agent_type", "host")}
+    return shown | {"configurations": {"tunneling_ip": address}}
+
+
+def host_of(info: Json) -> Json | None:
+    """A node as the agent that it was made of; None for nodes that somebody else made."""
+    agent = {
+        "id": info.get("node_id"),
+        "agent_type": "Open vSwitch agent",
+        "host": info.get("node_name"),
+        "configurations": {"tunneling_ip": info.get("local_ip")},
+    }
+    made = node(agent)
+    return agent if made and made["mac_address"] == info.get("mac_address") else None
+
+
+def stands_on(of: Resource, neutron: Json) -> list[Key]:
+    """The objects without which upstream cannot hold this one."""
+    match of.name:
+        case "subnet":
+            return [Key("network", neutron["network_id"])]
+        case "port":
+            subnets = {str(ip["subnet_id"]) for ip in neutron.get("fixed_ips") or [] if isinstance(ip, dict)}
+            return [Key("network", neutron["network_id"]), *(Key("subnet", one) for one in sorted(subnets))]
+        case "floatingip":
+            return [Key("port", neutron["port_id"])] if neutron.get("port_id") else []
+        case _:
+            return []
+
+
+def told_otherwise(of: Resource) -> bool:
+    """Whether a resource is not given to upstream and nothing is lost: a network's segment, what agents report."""
+    return of.name == "segment" or (of.observed and of.name != "agent")
 
 
 def refusal(of: Resource, neutron: Json) -> str:
     """Why upstream could not hold the object: said before anything is sent, because it would keep half of it."""
-    if not of.upstream:
+    if of.name not in HELD:
         return "upstream has no place for it"
-    match of.name:
-        case "network":
-            kind = neutron.get("provider:network_type")
-            return "" if kind in NETWORK_TYPES else f"its type is {kind}, and upstream knows none such"
-        case "subnet":
-            return _subnet_refusal(neutron)
-        case "port" if neutron.get("device_owner") not in INTERFACE | MADE_FOR_ROUTERS:
-            return _port_refusal(neutron)
-        case "security_group_rule":
-            return _rule_refusal(neutron)
-        case _:
-            return ""
-
-
-def _subnet_refusal(neutron: Json) -> str:
-    cidr = ipaddress.ip_network(neutron["cidr"], strict=False)
-    if cidr.version != 4 or cidr.prefixlen not in PREFIXES:  # noqa: PLR2004  # IPv4
-        return f"upstream takes IPv4 networks from /16 to /28, and it is {cidr}"
-    return "" if neutron.get("gateway_ip") else "it has no gateway, and upstream would give it one"
-
-
-def _port_refusal(neutron: Json) -> str:
-    if not neutron.get("fixed_ips"):
-        return "it has no address, and upstream would give it one"
-    if any(":" in fixed["ip_address"] for fixed in neutron["fixed_ips"]):
-        return "it has an IPv6 address"
-    vnic = neutron.get("binding:vnic_type") or "normal"
-    return "" if vnic in VNIC_TYPES else f"its vnic_type is {vnic}, and upstream knows none such"
-
-
-def _rule_refusal(neutron: Json) -> str:
-    low, high = neutron.get("port_range_min"), neutron.get("port_range_max")
-    if neutron.get("protocol") and neutron["protocol"] not in PROTOCOLS:
-        return f"its protocol is {neutron['protocol']}, which makes every bound port of the group fail"
-    if (low is None) != (high is None):
-        return "only one of its two port bounds is set"
-    return "it names an address group" if neutron.get("remote_address_group_id") else ""
+    try:
+        findings = list(Examiner(Target.UPSTREAM).examine(of, neutron))
+    except (KeyError, TypeError, ValueError) as error:
+        return f"it is malformed: {type(error).__name__}: {error}"
+    for found in findings:
+        if found.rule.severity is Severity.CANNOT_MOVE:
+            return f"{found.rule.id}: {found.rule.title}" + (f" ({found.detail})" if found.detail else "")
+    return ""
 
 
 def body(of: Resource, neutron: Json) -> Json:
     """An object as upstream is sent it: nothing that is unset (an explicit null is another thing), no extension."""
+    if of.name == "floatingip":  # the conversion asks for what upstream does not keep
+        neutron = {"floating_network_id": "", **neutron}
     alcor = {k: v for k, v in to_alcor(of, neutron).items() if k != EXTENSION and v is not None}
     for name in (f.alcor for f in of.fields if f.computed):
         alcor.pop(name, None)

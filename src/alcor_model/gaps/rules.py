@@ -267,9 +267,9 @@ RULE_PORTS = _upstream(
 )
 QUOTA = _upstream(
     "quota",
-    _ANSWER,
+    _STAYS,
     "quotas, which upstream Alcor does not enforce",
-    "everybody can create without limit",
+    "they are not loaded, and everybody can create without limit",
     source="D35; no service asks quota_manager",
 )
 

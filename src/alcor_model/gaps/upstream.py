@@ -96,6 +96,7 @@ class Checks:
             "security_group": _group,
             "security_group_rule": _rule,
             "quota": lambda _: iter([(rules.QUOTA, "")]),
+            "network_segment_range": lambda _: iter([(rules.NO_PLACE, "its gateway routes no such request")]),
         }
 
     def of(self, resource: Resource, neutron: Json) -> Found:
@@ -185,7 +186,8 @@ def _network(network: Json) -> Found:
         yield rules.FLAT_WITHOUT_ID, ""
 
 
-def _router(router: Json) -> Found:
+def refused_routes(router: Json) -> Iterator[Json]:
+    """The routes of a router that upstream refuses: after it has stored them."""
     destinations: Counter[str] = Counter()
     for route in router.get("routes") or []:
         if not isinstance(route, dict) or (destination := _network_of(route.get("destination"))) is None:
@@ -193,7 +195,12 @@ def _router(router: Json) -> Found:
         destinations[str(destination)] += 1
         fits = destination.version == 4 and destination.prefixlen in {0, *PREFIXES}  # noqa: PLR2004  # of IP
         if not fits or destinations[str(destination)] > 1:
-            yield rules.ROUTE, f"{destination} via {route.get('nexthop')}"
+            yield route
+
+
+def _router(router: Json) -> Found:
+    for route in refused_routes(router):
+        yield rules.ROUTE, f"{_network_of(route.get('destination'))} via {route.get('nexthop')}"
 
 
 def _group(group: Json) -> Found:

@@ -94,6 +94,7 @@ class MemorySurroundings:
         self.listed_agents = []
         self.moved = []
         self.says = {}
+        self.set_aside = {}
 
     def __call__(self, _settings):
         return self

@@ -45,6 +45,7 @@ def test_all_open_when_all_is_well():
         ({"journal_incomplete": True}, "journal", "sweep"),
         ({"passive_answers": False}, "passive side", "does not answer"),
         ({"ids_can_be_kept": False}, "ids", "alcor-ids"),
+        ({"serves_users": False}, "api", "every project's objects"),
     ],
 )
 def test_one_gate_closes_for_one_reason(changed, name, words):

@@ -90,10 +90,16 @@ class JavaAlcor:
         if method == "POST":
             self.nodes[body["host_info"]["node_id"]] = body["host_info"]
             return 201, body
+        if method == "GET" and not rest:
+            return 200, {"nodeInfos": list(self.nodes.values())}
         if method == "GET":
             return 200, {"host_info": self.nodes.get(rest[0])}
         if rest[0] not in self.nodes:
             raise Answer(500)
+        if method == "PUT":
+            assert body["host_info"]["node_id"] == rest[0]
+            self.nodes[rest[0]] = body["host_info"]
+            return 200, body
         self.nodes.pop(rest[0])
         return 200, "{Node(Node) Id: …}"
 

@@ -3,12 +3,13 @@
 import pytest
 from java_alcor import JavaAlcor
 
-from alcor_migrate.errors import CloudRefused
+from alcor_migrate.errors import CloudRefused, CloudUnreachable
 from alcor_migrate.side import Change
+from alcor_migrate.target.begun import Begun
 from alcor_migrate.target.nodes import node
 from alcor_migrate.target.upstream import UpstreamSide
-from alcor_migrate.target.upstream_form import batches, narrowed
-from alcor_model import resource
+from alcor_migrate.target.upstream_form import batches, host, kept
+from alcor_model import differences, resource
 
 P = {"project_id": "p"}
 NETWORK = {"id": "n", **P, "name": "web", "admin_state_up": True, "shared": True, "mtu": 1450}
@@ -20,8 +21,7 @@ RULE = {"id": "x", **P, "security_group_id": "g", "direction": "ingress", "ether
 RULE |= {"port_range_min": 22, "port_range_max": 22, "remote_ip_prefix": None}
 ROUTER = {"id": "r", **P, "name": "edge", "admin_state_up": True, "distributed": False}
 ROUTER |= {"routes": [{"destination": "192.168.7.0/24", "nexthop": "10.0.0.9"}]}
-INTERFACE = {"id": "i", **P, "network_id": "n", "device_id": "r", "device_owner": "network:router_interface"}
-INTERFACE |= {"mac_address": "fa:16:3e:00:00:99", "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.1"}]}
+ROUTER |= {"interfaces": [{"subnet_id": "s", "ip_address": "10.0.0.1"}]}
 FLOATING = {"id": "f", **P, "floating_ip_address": "203.0.113.5", "port_id": "p0", "fixed_ip_address": "10.0.0.10"}
 FLOATING |= {"floating_network_id": "ext"}
 
@@ -43,7 +43,7 @@ CLOUD = {
     "security_group_rule": [RULE],
     "subnet": [SUBNET],
     "router": [ROUTER],
-    "port": [INTERFACE, *PORTS],
+    "port": PORTS,
     "floatingip": [FLOATING],
 }
 
@@ -67,8 +67,13 @@ def java():
 
 
 @pytest.fixture
-def upstream(java):
-    return UpstreamSide(java, Project())
+def begun(tmp_path):
+    return Begun(tmp_path / "begun.json")
+
+
+@pytest.fixture
+def upstream(java, begun):
+    return UpstreamSide(java, Project(), begun, in_flight=0.0)
 
 
 async def listed(upstream, name):
@@ -85,13 +90,14 @@ async def test_a_cloud_is_loaded_and_what_is_there_is_left_alone(upstream, java)
 
     for name, objects in CLOUD.items():
         of = resource(name)
-        expected = {
-            o["id"]: {**narrowed(of, o), "id": o["id"]} for o in objects if o is not INTERFACE and of.upstream
-        }
-        assert await listed(upstream, name) == expected
+        found = await listed(upstream, name)
+        assert found.keys() == {o["id"] for o in objects}
+        for o in objects:
+            expected = host(o) if name == "agent" else kept(of, o)
+            assert differences(of, expected, found[o["id"]]) == []
 
     java.requests.clear()
-    assert await upstream.apply([c for c in everything() if c.of.name != "agent"]) == []
+    assert await upstream.apply(everything()) == []
     assert java.sent() == []  # a second POST of a port would have destroyed the first
 
 
@@ -214,16 +220,16 @@ async def test_everything_is_deleted_in_an_order_that_upstream_accepts(upstream,
     ("name", "found", "reason"),
     [
         ("network", NETWORK | {"provider:network_type": "geneve"}, "geneve"),
-        ("subnet", SUBNET | {"cidr": "2001:db8::/64", "ip_version": 6}, "IPv4"),
+        ("subnet", SUBNET | {"cidr": "2001:db8::/64", "ip_version": 6, "gateway_ip": "2001:db8::1"}, "upstream-ipv6"),
         ("subnet", SUBNET | {"cidr": "10.0.0.0/29"}, "/28"),
-        ("subnet", SUBNET | {"gateway_ip": None}, "no gateway"),
-        ("subnet", SUBNET | {"cidr": "nonsense"}, "malformed"),
-        ("port", port(1, fixed_ips=[]), "no address"),
+        ("subnet", SUBNET | {"gateway_ip": None}, "without a gateway"),
+        ("subnet", SUBNET | {"cidr": "nonsense"}, "cidr"),
+        ("port", port(1, fixed_ips=[]), "without an address"),
         ("port", port(1, fixed_ips=[{"subnet_id": "s", "ip_address": "2001:db8::1"}]), "IPv6"),
         ("port", port(1, **{"binding:vnic_type": "direct-physical"}), "direct-physical"),
         ("security_group_rule", RULE | {"protocol": "112"}, "112"),
-        ("security_group_rule", RULE | {"port_range_max": None}, "bounds"),
-        ("security_group_rule", RULE | {"remote_address_group_id": "a"}, "address group"),
+        ("security_group_rule", RULE | {"port_range_max": None}, "one end of a range"),
+        ("security_group_rule", RULE | {"remote_address_group_id": "a"}, "upstream-rule-opens"),
         ("trunk", {"id": "t", **P, "port_id": "p0"}, "no place"),
     ],
 )
@@ -234,11 +240,73 @@ async def test_what_upstream_cannot_hold_is_refused_before_anything_is_sent(upst
 
 
 async def test_an_interface_that_is_not_the_gateway_is_refused(upstream, java):
-    await upstream.apply([c for c in everything() if c.of.name not in {"port", "floatingip"}])
-    other = INTERFACE | {"fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.77"}]}
-    (rejection,) = await upstream.apply(new("port", other))
+    await upstream.apply([c for c in everything() if c.of.name not in {"router", "port", "floatingip"}])
+    other = ROUTER | {"interfaces": [{"subnet_id": "s", "ip_address": "10.0.0.77"}]}
+    (rejection,) = await upstream.apply(new("router", other))
     assert "gateway of its subnet" in rejection.reason
     assert not java.rows["subnets"]["s"].get("attached_router_id")
+
+
+async def test_a_router_loses_its_interfaces_after_its_routes(upstream, java):
+    await upstream.apply(everything())
+    bare = ROUTER | {"interfaces": [], "routes": []}
+    assert await upstream.apply([Change(resource("router"), "r", ROUTER, bare)]) == []
+    assert not java.rows["subnets"]["s"]["attached_router_id"]
+    assert java.rows["routers"]["r"]["routetable"]["routes"] == []
+
+
+# -- creations that were cut off ---
+
+
+async def test_what_was_being_created_when_we_died_is_taken_away_and_made_anew(java, begun, upstream, tmp_path):
+    cloud = [c for c in everything() if c.of.name not in {"port", "floatingip"}]
+    await upstream.apply(cloud)
+    ghost = port(8, "a host without a node")
+    java.rows["ports"]["p8"] = dict(ghost)  # what upstream keeps of a creation that failed after we were gone
+    java.ghosts.add("p8")
+    context = begun.creating("port", "p", ["p8"])
+    await context.__aenter__()  # and nobody leaves it
+
+    again = UpstreamSide(java, Project(), Begun(tmp_path / "begun.json"), in_flight=0.0)
+    assert await again.apply([]) == []
+    assert "p8" not in java.rows["ports"]
+    assert await Begun(tmp_path / "begun.json").left() == []
+
+
+async def test_a_creation_whose_answer_was_lost_is_not_sent_twice(upstream, java, monkeypatch):
+    cloud = [c for c in everything() if c.of.name not in {"port", "floatingip"}]
+    await upstream.apply(cloud)
+    request = java.request
+
+    async def lost(method, path, *rest, **more):
+        answer = await request(method, path, *rest, **more)
+        if method == "POST":
+            raise CloudUnreachable("the connection was cut")
+        return answer
+
+    monkeypatch.setattr(java, "request", lost)
+    with pytest.raises(CloudUnreachable):
+        await upstream.apply(new("port", port(0)))
+    assert java.rows["ports"]["p0"]
+    monkeypatch.setattr(java, "request", request)
+    assert await upstream.apply(new("port", port(0))) == []
+    assert java.rows["ports"]["p0"]["fixed_ips"], "its addresses were released by a second POST"
+    assert [m for m, p in java.sent("POST", "DELETE") if "ports" in p] == ["POST", "DELETE", "POST"]
+
+
+async def test_what_is_being_created_is_not_taken_away_by_who_lists(upstream, java, begun):
+    await upstream.apply([c for c in everything() if c.of.name not in {"port", "floatingip"}])
+    java.rows["ports"]["p8"] = port(8)
+    async with begun.creating("port", "p", ["p8"]):
+        assert "p8" in await listed(upstream, "port")
+    assert "p8" in java.rows["ports"]
+
+
+async def test_half_a_subnet_of_a_creation_that_nobody_noted_is_made_anew(upstream, java):
+    await upstream.apply(new("network", NETWORK))
+    java.rows["subnets"]["s"] = {**SUBNET, "project_id": "p"}  # without its gateway port
+    assert await upstream.apply(new("subnet", SUBNET)) == []
+    assert java.rows["subnets"]["s"]["gatewayPortId"]
 
 
 async def test_a_service_that_is_down_is_no_objects_fault(upstream, java, monkeypatch):
