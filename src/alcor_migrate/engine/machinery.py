@@ -25,6 +25,7 @@ from alcor_migrate.engine.upkeep import Upkeep
 from alcor_migrate.errors import CloudError, JournalError, StateNotWritten
 from alcor_migrate.gateway import Route
 from alcor_migrate.journal import Counts, Journal
+from alcor_migrate.side import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

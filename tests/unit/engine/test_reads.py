@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import io
 import json
 
 import pytest
 from around import MemorySurroundings, migrating, until
+from memory import Writes
+from rich.console import Console
 
+from alcor_migrate.cli import screens
 from alcor_migrate.engine import conductor, reads
+from alcor_migrate.engine.console import in_short
 from alcor_migrate.engine.reads import Reads
 from alcor_migrate.engine.state import State
 from alcor_migrate.errors import CloudUnreachable, GateClosed, HookRefused, StateError, StateNotWritten
@@ -261,6 +266,23 @@ async def test_an_object_that_is_rejected_closes_the_reads_and_one_that_is_taken
         await until(lambda: migration.store.state is State.READY and not migration.reads.closed)
 
 
+async def test_what_was_rejected_is_not_forgotten_by_a_start(tmp_path, around):
+    async with ready(tmp_path, around) as migration:
+        await migration.switch_reads("target", "ann")
+        around.target.refuses = {"n1"}
+        around.source.put("network", id="n1", name="other")
+        await Writes(migration.journal).record("PUT", "/v2.0/networks/n1", {"network": {"id": "n1"}})
+        await until(lambda: "not taken" in migration.reads.closed)
+    async with ready(tmp_path, around) as migration:
+        await until(lambda: migration.store.state is State.NEEDS_ATTENTION)
+        assert migration.reads.closed
+        around.target.refuses = set()
+        await migration.resume("ann")
+        await until(lambda: not migration.reads.closed)
+    async with ready(tmp_path, around) as migration:
+        assert migration.replay.poison == {}
+
+
 async def test_cancel_takes_the_reads_along(tmp_path, around):
     async with ready(tmp_path, around) as migration:
         await migration.switch_reads("target", "ann")
@@ -318,5 +340,10 @@ async def test_the_dry_run_and_the_status_say_it(tmp_path, around):
         await migration.switch_reads("target", "ann")
         document = json.loads(json.dumps(to_json(await gather(migration))))
         assert (document["active"], document["reads"]["side"]) == ("source", "target")
+        shown = io.StringIO()
+        Console(file=shown, width=140).print(screens.status(document))
+        assert "reads: Alcor" in shown.getvalue()
+        assert "reads ahead" in shown.getvalue()
+        assert "reads: target" in in_short(migration)
         figures = {name: samples for name, _, _, samples in migration.gateway.figures()}
         assert figures["reads_ahead"] == [("", 1.0)]
