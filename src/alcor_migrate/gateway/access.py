@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alcor_migrate.gateway.stats import BOUNDS
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
 # The collections of the Neutron API v2.0 and its extensions (api-ref), as they stand in a path. Only these become
 # labels: a client must not be able to make up new ones.
-COLLECTIONS = {
+COLLECTIONS: Final = {
     name: name.decode()
     for name in b"""
     address-groups address-scopes agents auto-allocated-topology availability_zones bgp-peers bgp-speakers
@@ -23,8 +22,9 @@ COLLECTIONS = {
     subnetpools subnets taas trunks vpn
     """.split()
 }
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
-_FIRST = re.compile(rb"/v2\.0/([a-z_-]+)")
+_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+_FIRST: Final = re.compile(rb"/v2\.0/([a-z_-]+)").match
+_BOUNDS: Final = BOUNDS
 _SECRET = re.compile(
     r"((?:^|[?&])[^=&]*(?:token|pass|secret|key|auth|credential|signature)[^=&]*=)[^&]*", re.IGNORECASE
 )
@@ -32,7 +32,7 @@ _SECRET = re.compile(
 
 def resource_of(target: bytes) -> str:
     """The collection that a request is about, or `other`."""
-    found = _FIRST.match(target)
+    found = _FIRST(target)
     return COLLECTIONS.get(found[1], "other") if found is not None else "other"
 
 
@@ -40,8 +40,12 @@ def count(stats: Stats, route: str, method: bytes, resource: str, status: int, s
     """Counts one request."""
     # a client must not be able to make up new keys
     key = (route, method if method in _METHODS else b"other", resource, status)
-    stats.counted[key] = stats.counted.get(key, 0) + 1
-    stats.latency[bisect_left(BOUNDS, seconds)] += 1
+    counted = stats.counted
+    counted[key] = counted.get(key, 0) + 1
+    bucket = 0
+    while bucket < len(_BOUNDS) and seconds > _BOUNDS[bucket]:
+        bucket += 1
+    stats.latency[bucket] += 1
     stats.latency_total += seconds
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import random
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.access import count, resource_of, without_secrets
-from alcor_migrate.gateway.upstream import Lost
+from alcor_migrate.gateway.upstream import Lost, Sender
 
 if TYPE_CHECKING:
     from alcor_migrate.gateway.http1 import RequestHead, ResponseHead
@@ -30,7 +30,7 @@ FENCED: Final = 503, "the gateway cannot let writes through now; nothing was cha
 """Status and reason of the answer to a write while the route is not known for sure."""
 
 
-class Exchange(ABC):
+class Exchange(Sender):
     """One request on its way: what its client's connection calls, and how its answer gets there."""
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Exchange(ABC):
         self._request_id = request.fields.request_id
         self._kind = kind
         self._route = gateway.route
-        self._started = gateway.loop.time()
+        self._started = client.clock.time()
         self._status = 0
         self._chunked = False
         self._connection: UpstreamConnection | None = None
@@ -121,11 +121,11 @@ class Exchange(ABC):
     def _count(self) -> None:
         gateway = self._gateway
         status = 0 if self._client.gone else self._status
-        seconds = gateway.loop.time() - self._started
+        seconds = self._client.clock.time() - self._started
         request = self._request
         resource = resource_of(request.target)
         count(gateway.stats, self._route._value_, request.method, resource, status, seconds)
-        share = gateway.settings.access_log
+        share = self._client.settings.access_log
         failed = status >= 500 or not status  # noqa: PLR2004  (a server's failure)
         if failed or (share and random.random() < share):  # noqa: S311  (a sample, no secret)
             log.log(

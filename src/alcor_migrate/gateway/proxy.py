@@ -6,13 +6,13 @@ Requests of a connection are answered one after the other; what is pipelined wai
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
 from alcor_migrate.gateway import http1
 from alcor_migrate.gateway.clock import NEVER
-from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, RequestHead, ResponseHead
+from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, Fields, FixedBody, RequestHead, ResponseHead
 from alcor_migrate.gateway.recorded import Recorded
 from alcor_migrate.gateway.relay import Relay
 from alcor_migrate.gateway.routes import Kind, Route, kind_of
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_PIPELINED_BYTES = 64 * 1024
-_LINGER_SECONDS = 2.0
+_PIPELINED_BYTES: Final = 64 * 1024
+_LINGER_SECONDS: Final = 2.0
+# Members of an enumeration are looked up by name each time, constants are not.
+_WRITE: Final = Kind.WRITE
+_PASS: Final = Route.PASS
 
 
 class ClientConnection(asyncio.Protocol):
@@ -34,28 +37,35 @@ class ClientConnection(asyncio.Protocol):
         "_answer_begun",
         "_body",
         "_buffer",
-        "_clock",
         "_closing",
         "_eof",
         "_exchange",
+        "_fields",
         "_gateway",
         "_keep_alive",
         "_lingering",
         "_loop",
+        "_max_head",
         "_paused",
         "_scanned",
         "_transport",
         "address",
+        "clock",
         "deadline",
         "forwarded",
         "full",
         "gone",
+        "settings",
     )
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._loop = gateway.loop
-        self._clock = gateway.clock
+        self.clock = gateway.clock
+        self.settings = gateway.settings
+        self._max_head = gateway.settings.max_head
+        self._fields: Fields | None = None
+        """Those of the last request, which the next one mostly repeats."""
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._scanned = 0
@@ -85,7 +95,7 @@ class ClientConnection(asyncio.Protocol):
         proto = b"http" if transport.get_extra_info("ssl_object") is None else b"https"
         self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (self.address, proto)
         self._gateway.client_came(self)
-        self.deadline = self._clock.idle
+        self.deadline = self.clock.idle
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102  (asyncio's)
         self._transport = None
@@ -113,14 +123,14 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:  # noqa: D102  (asyncio's)
         self.full = True
-        self.deadline = self._clock.body
+        self.deadline = self.clock.body
         if self._exchange is not None:
             self._exchange.client_full()
 
     def resume_writing(self) -> None:  # noqa: D102  (asyncio's)
         self.full = False
         if self._body is None:
-            self.deadline = NEVER if self._exchange is not None else self._clock.idle
+            self.deadline = NEVER if self._exchange is not None else self.clock.idle
         if self._exchange is not None:
             self._exchange.client_drained()
 
@@ -146,7 +156,6 @@ class ClientConnection(asyncio.Protocol):
     def _read_head(self) -> bool:
         """Begins the next request, if its head is complete."""
         data = self._buffer
-        settings = self._gateway.settings
         if data[0] == 13 and not self._scanned and data.startswith(b"\r\n"):  # noqa: PLR2004  (carriage return)
             # RFC 9112 §2.2: one empty line before a request is forgiven
             self._buffer = data = data[2:]
@@ -154,16 +163,21 @@ class ClientConnection(asyncio.Protocol):
         if data in (b"", b"\r"):
             return False
         end = http1.find_head(data, self._scanned)
-        if not end or end > settings.max_head:
-            if end or len(data) > settings.max_head:
+        if not end or end > self._max_head:
+            if end or len(data) > self._max_head:
                 msg = "the head of the request is too long"
                 raise BadMessage(msg, 431)
             if self._scanned <= 1:
-                self.deadline = self._clock.head
+                self.deadline = self.clock.head
             self._scanned = len(data)
             return False
-        head = http1.parse_request_head(data[:end])
-        self._buffer = data[end:]
+        if end == len(data):
+            self._buffer = b""
+        else:
+            self._buffer = data[end:]
+            data = data[:end]
+        head = http1.parse_request_head(data, self._fields)
+        self._fields = head.fields
         self._scanned = 0
         self._keep_alive = head.keep_alive
         self._answer_begun = False
@@ -171,7 +185,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange = _exchange_for(self._gateway, self, head)
         if fields.chunked or fields.length:
             self._body = ChunkedBody() if fields.chunked else FixedBody(fields.length or 0)
-            self.deadline = self._clock.body
+            self.deadline = self.clock.body
             exchange.start(complete=False)
             if fields.expects_continue and head.minor and not self._buffer and self._exchange is exchange:
                 self.write(http1.CONTINUE)
@@ -187,7 +201,7 @@ class ClientConnection(asyncio.Protocol):
             self._body = None
             self.deadline = NEVER
         else:
-            self.deadline = self._clock.body
+            self.deadline = self.clock.body
         if exchange is None:
             return
         if payload:
@@ -211,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
             if self._body is not None:
-                self.deadline = self._clock.body
+                self.deadline = self.clock.body
 
     # -- for the exchange ------------------------------------------------------------------------------------
 
@@ -273,7 +287,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._keep_alive:
             self._end()
             return
-        self.deadline = self._clock.idle
+        self.deadline = self.clock.idle
         self.resume_reading()
         if self._buffer or self._eof:
             # not from within the answer's own call chain, which may be long with many pipelined requests
@@ -352,8 +366,8 @@ class ClientConnection(asyncio.Protocol):
 def _exchange_for(gateway: Gateway, client: ClientConnection, request: RequestHead) -> Exchange:
     """Decides how a request is served under the route of this moment."""
     kind = kind_of(request.method, request.target)
-    if kind is Kind.WRITE:
-        if gateway.route is not Route.PASS:
+    if kind is _WRITE:
+        if gateway.route is not _PASS:
             return Recorded(gateway, client, request, kind)
     elif gateway.ahead:
         return gateway.read_ahead(client, request, kind)

@@ -52,7 +52,6 @@ class Recorded(Exchange):
 
     _body: bytes
     _task: asyncio.Task[None]
-    repeatable = False
 
     def __init__(self, gateway: Gateway, client: ClientConnection, request: RequestHead, kind: Kind) -> None:
         super().__init__(gateway, client, request, kind)
@@ -69,6 +68,11 @@ class Recorded(Exchange):
         self._answer_size = 0
         self._answer_complete = False
         self._streaming = False
+
+    @property
+    def repeatable(self) -> bool:
+        """A write is sent once."""
+        return False
 
     # -- the client ------------------------------------------------------------------------------------------
 

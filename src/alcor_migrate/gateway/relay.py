@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alcor_migrate.errors import JournalError
 from alcor_migrate.gateway import http1
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from alcor_migrate.gateway.proxy import ClientConnection
     from alcor_migrate.gateway.server import Gateway, Ticket
     from alcor_migrate.gateway.upstream import Upstream, UpstreamConnection
+
+# Members of an enumeration are looked up by name each time, constants are not.
+_READ: Final = Kind.READ
+_WRITE: Final = Kind.WRITE
+_MAY_WRITE: Final = Kind.READ_THAT_MAY_WRITE
 
 
 class Relay(Exchange):
@@ -50,7 +55,7 @@ class Relay(Exchange):
         """Takes a connection, or waits in the hold when this may write."""
         self._request_complete = complete
         gateway = self._gateway
-        if self._kind is not Kind.READ and gateway.queueing and not gateway.fenced:
+        if self._kind is not _READ and gateway.queueing and not gateway.fenced:
             self._turn = Turn(self._go, 0, self._request.fields.token)
             gateway.enter_room(self._turn)
         else:
@@ -60,7 +65,7 @@ class Relay(Exchange):
         if self._over:
             return
         balancer = self._balancer = self._gateway.balancer
-        if self._kind is Kind.READ:
+        if self._kind is _READ:
             if not balancer.acquire(self):
                 self._gateway.loop.call_soon(self._refused)
             return
@@ -71,7 +76,7 @@ class Relay(Exchange):
             return
         self._ticket = self._gateway.enter()
         max_idle = None
-        if self._kind is Kind.WRITE:
+        if self._kind is _WRITE:
             max_idle = self._gateway.settings.upstream_idle_for_writes
         if not balancer.acquire(self, max_idle=max_idle):
             # not from within its turn, which would be that of the next then, and so on
@@ -105,7 +110,7 @@ class Relay(Exchange):
         if self._over:
             return
         if self._connection is not None:
-            if self._kind is not Kind.READ and self._request_complete:
+            if self._kind is not _READ and self._request_complete:
                 self._connection.resume(self)
                 return
             self._connection.abandon()
@@ -174,12 +179,12 @@ class Relay(Exchange):
 
     @property
     def _may_have_written(self) -> bool:
-        return self._kind is Kind.READ_THAT_MAY_WRITE
+        return self._kind is _MAY_WRITE
 
     @property
     def repeatable(self) -> bool:
         """Whether it is a read of whose answer nothing has come."""
-        return self._kind is Kind.READ and not self._request.has_body and not self._status
+        return self._kind is _READ and not self._request.has_body and not self._status
 
     def _ask_again(self, broken: UpstreamConnection) -> bool:
         if not self.repeatable:
@@ -197,14 +202,14 @@ class Relay(Exchange):
         if self._ticket is not None and self._may_have_written and not 300 <= head.status < 500:  # noqa: PLR2004
             ticket, self._ticket = self._ticket, None
             self._gateway.spawn(self._record(head, ticket))
-        shadow = self._gateway.settings.shadow
+        shadow = self._client.settings.shadow
         if shadow and self._sampled(shadow, head):
             self._gateway.sampled(self._request.target, self._request.fields.token)
         self._finish()
         self._client.exchange_end()
 
     def _sampled(self, share: float, head: ResponseHead) -> bool:
-        asked = self._kind is Kind.READ and self._request.method == b"GET" and head.status == 200  # noqa: PLR2004  (OK)
+        asked = self._kind is _READ and self._request.method == b"GET" and head.status == 200  # noqa: PLR2004  (OK)
         return asked and random.random() < share  # noqa: S311  (a sample, no secret)
 
     def _finish(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 
@@ -39,7 +40,7 @@ class Kind(enum.Enum):
     """Changes something only now and then; held like a write, recorded after its answer."""
 
 
-_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 # GETs that write. The topology is made by the GET itself; listing security groups or their rules makes the
 # project's `default` group when it has none yet (neutron/db/securitygroups_db.py).
 _ALLOCATES = re.compile(rb"/v2\.0/auto-allocated-topology(?:[/.]|$)")

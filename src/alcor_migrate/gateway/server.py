@@ -85,7 +85,7 @@ class Gateway(Switch):
         settings = self.settings
         address = listen_address(settings.listen)
         self.loop = asyncio.get_running_loop()
-        self.clock = Clock(settings, self.loop.time())
+        self.clock = Clock(settings, self.loop.time)
         for side, addresses in settings.sides.items():
             tls = client_context(settings) if any(address.tls for address in addresses) else None
             balancer = self._balancers[side] = Balancer(side, addresses, settings, self.clock, tls)
@@ -208,7 +208,8 @@ class Gateway(Switch):
     @property
     def balancer(self) -> Balancer:
         """The servers of the side that is active now."""
-        return self._balancers[self._active.side]
+        # every read asks: this is the side of a route without the calls of `Route.side`
+        return self._balancers["target" if self._active is Route.TARGET else "source"]
 
     @property
     def balancers(self) -> Iterable[Balancer]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import structlog
 
 from alcor_migrate.gateway import http1
+from alcor_migrate.gateway.clock import NEVER
 from alcor_migrate.gateway.http1 import BadMessage, ChunkedBody, FixedBody, OpenBody, ResponseHead
 from alcor_migrate.gateway.stats import ServerStats
 
@@ -37,37 +39,48 @@ class Lost(enum.Enum):
     MALFORMED = "malformed answer"
 
 
-class Sender(Protocol):
+class Sender(ABC):
     """Who asked. Everything is called from the event loop; nothing after `answer_end` or `answer_lost`."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def repeatable(self) -> bool:
         """Whether another server may be asked instead: a read without a body, with no part of its answer here."""
 
+    @abstractmethod
     def connected(self, connection: UpstreamConnection) -> None:
         """A connection is yours: send on it, or release it."""
 
+    @abstractmethod
     def informed(self, head: ResponseHead) -> None:
         """An interim answer (1xx)."""
 
+    @abstractmethod
     def answered(self, head: ResponseHead, payload: bytes, *, complete: bool) -> None:
         """The head of the answer and what came with it. When it is complete nothing more follows.
 
         Of an answer that came whole, the payload is left in its head.
         """
 
+    @abstractmethod
     def answer_data(self, payload: bytes) -> None:
         """More of the body."""
 
+    @abstractmethod
     def answer_end(self, trailers: bytes) -> None:
         """The answer is complete."""
 
+    @abstractmethod
     def answer_lost(self, lost: Lost) -> None:
         """There will be no more of it. After REFUSED nothing was sent."""
 
+    @abstractmethod
     def upstream_full(self) -> None:
         """Send no more of the request's body for now."""
 
+    @abstractmethod
     def upstream_drained(self) -> None:
         """Go on sending."""
 
@@ -105,7 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.used = False
         """Whether it has carried an answer before, so that its end may be the other side's idle limit."""
         self.idle_since = 0.0
-        self.deadline = float("inf")
+        self.deadline = NEVER
 
     # -- for the sender --------------------------------------------------------------------------------------
 
@@ -137,7 +150,7 @@ class UpstreamConnection(asyncio.Protocol):
         """
         if self._sender is sender and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
-            self.deadline = float("inf")
+            self.deadline = NEVER
 
     def resume(self, sender: object) -> None:
         """It can again."""
@@ -279,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body = None
         self.used = True
         if reusable and self.request_complete and head is not None and head.keep_alive:
-            self.deadline = float("inf")
+            self.deadline = NEVER
             self.server.release(self)
         else:
             self._discard()
@@ -294,7 +307,7 @@ class UpstreamConnection(asyncio.Protocol):
             sender.answer_lost(lost)
 
     def _discard(self) -> None:
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.server.forget(self)
         if self._transport is not None:
             self._transport.abort()

@@ -117,6 +117,37 @@ def test_what_is_forwarded():
     assert request.keep_alive
 
 
+ACCEPTED = [
+    head(),
+    head(line=b"GET / HTTP/1.0"),
+    head(line=b"GET / HTTP/1.0", host=False),
+    head(line=b"GET http://api/ HTTP/1.1"),
+    head(line=b"GET http://other/ HTTP/1.1"),
+    head(b"Content-Length: 1"),
+    head(b"Content-Length: 2"),
+    head(b"Transfer-Encoding: chunked"),
+    head(b"X-Auth-Token: a"),
+    head(b"X-Auth-Token: b", b"Connection: close"),
+    head(b"X-Forwarded-For: 10.0.0.1"),
+    head(b"X-Long: " + b"x" * 4000),
+]
+
+
+def known(request):
+    of_fields = {name: getattr(request.fields, name) for name in dir(request.fields) if name[0] != "_"}
+    return request.method, request.target, request.minor, of_fields
+
+
+@pytest.mark.parametrize("before", ACCEPTED)
+def test_what_a_connection_has_said_before_changes_nothing(before):
+    earlier = parse_request_head(before).fields
+    for data in ACCEPTED:
+        assert known(parse_request_head(data, earlier)) == known(parse_request_head(data))
+    for data in REFUSED.values():
+        with pytest.raises(BadMessage):
+            parse_request_head(data, earlier)
+
+
 def test_what_a_proxy_before_us_has_said_is_kept():
     request = parse_request_head(
         head(b"X-Forwarded-For: 10.0.0.1", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: cloud.example")
