@@ -139,6 +139,19 @@ async def test_a_poison_object_is_set_aside_and_healed_when_it_is_taken_again(
     assert target.objects == source.objects
 
 
+async def test_a_poison_object_that_is_deleted_is_none_any_more(replay, journal, writes, source, target):
+    target.refuses = {"bad"}
+    source.put("network", id="bad")
+    await writes.record("POST", "/v2.0/networks", {"network": {"id": "bad"}})
+    async with running(replay):
+        await level(replay, journal)
+        assert set(replay.poison) == {Key("network", "bad")}
+        source.drop("network", "bad")
+        await writes.record("DELETE", "/v2.0/networks/bad")
+        await level(replay, journal)
+    assert not replay.poison
+
+
 async def test_after_the_switch_the_same_engine_works_backwards(replay, journal, writes, source, target):
     replay.active = "target"
     target.put("network", id="n", name="made on Alcor")
