@@ -14,7 +14,16 @@ from rich.table import Table
 from benchmarks.report import DIRECTORY
 
 FOLDER = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "__main__", "real_neutron", "report", "synthetic"}
+NOT_BENCHMARKS = {
+    "__init__",
+    "__main__",
+    "engine_live",
+    "engine_step",
+    "real_neutron",
+    "report",
+    "steady",
+    "synthetic",
+}
 
 
 def main(names: list[str]) -> int:

@@ -1,19 +1,20 @@
-"""How fast a cloud is copied and verified: from Neutron's database, from a fast API, from the real Neutron.
+"""How fast a cloud is copied, verified, replayed and handed over.
 
-    python -m benchmarks.engine [--size 100000] [--only database api neutron]
+    python -m benchmarks.engine [--size 100000] [--only database api neutron replay lag cutover]
 
-Writes build/bench/engine.json. The cloud is written by SQL into the tables of a real Neutron (MariaDB); target is the
-bundled Alcor, over HTTP, on SQLite. Each step is a process of its own, whose greatest memory is measured.
-The bars are for 1,000,000 ports from the database and 100,000 from the API; with another --size they scale with it.
+Adds to build/bench/engine.json, where a row of the same name is replaced. Each part has a lab of its own.
+Source is a real Neutron on MariaDB, its cloud written by SQL into its tables; target is the bundled Alcor, over HTTP,
+on SQLite. Each step is a process of its own (`engine_step`), whose greatest memory and CPU are measured, and the
+controller's beside it; `lag` and `cutover` run `alcor-migrate` itself (`engine_live`). The bars are for 1,000,000
+ports from the database and 100,000 from the API; with another --size they scale with it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,21 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql
-import uvloop
-from aiohttp import web
 
-from alcor_migrate.cloud import Cloud
-from alcor_migrate.engine.copy import Copy, CopyProgress
-from alcor_migrate.engine.replay import Replay
-from alcor_migrate.engine.state import StateStore
-from alcor_migrate.engine.verify import verify
-from alcor_migrate.http import JsonClient
-from alcor_migrate.journal import Journal
-from alcor_migrate.settings import SourceSettings
-from alcor_migrate.source import NeutronSide, open_source
-from alcor_migrate.target import AlcorSide
-from alcor_model import load_order
-from benchmarks.report import DIRECTORY, row, write
+from benchmarks import engine_live
+from benchmarks.engine_step import cpu_of, memory_of
+from benchmarks.real_neutron import accepted
+from benchmarks.report import DIRECTORY, add, row
 from benchmarks.synthetic import load
 from lab import Lab
 from lab.journey import Journey
@@ -45,120 +36,21 @@ from lab.ports import HOST, Ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alcor_migrate.source.database import DatabaseSide
-
-PARTS = ("database", "api", "neutron")
+PARTS = ("database", "api", "neutron", "replay", "lag", "cutover")
 MILLION = 1_000_000
 FROM_NEUTRON = 5_000
+ROUNDS = 3
 FROM_THE_API = 200
 """At most so many of the lab's objects are of kinds that only the API lists (agents, quotas, ...)."""
-PAGE = 1000
 BUFFER = 1 << 30
-
-
-# -- one step, in a process of its own -------------------------------------------------------------------------------
-
-
-async def step(what: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Do one thing and say how long it took."""
-    cloud = Cloud("lab-admin")
-    api = NeutronSide(JsonClient("Neutron", options.source, cloud), cloud)
-    source = open_source(api, cloud, SourceSettings("lab-admin", options.source, options.database))
-    target = AlcorSide(JsonClient("Alcor", options.target, cloud), cloud)
-    try:
-        if what == "list":
-            return await listing(source)
-        return await work(what, source, target, Path(options.state))
-    finally:
-        await source.close()
-        await target.close()
-
-
-async def listing(source: NeutronSide | DatabaseSide) -> dict[str, Any]:
-    """List everything and throw it away."""
-    began, found = time.perf_counter(), 0
-    for of in load_order():
-        async for page in source.pages(of, PAGE):
-            found += len(page)
-    return {"objects": found, "seconds": time.perf_counter() - began}
-
-
-async def work(what: str, source: NeutronSide | DatabaseSide, target: AlcorSide, state: Path) -> dict[str, Any]:
-    """Copy or verify as a migration does, without its gateway."""
-    store = StateStore(state)
-    journal = await Journal.open(state / "journal.sqlite")
-    sides = {"source": source, "target": target}
-    replay = Replay(journal, sides, store.recall("applied", int, 0), PAGE, lambda p: store.keep("applied", p))
-    task = asyncio.create_task(replay.run())
-    began = time.perf_counter()
-    try:
-        if what == "copy":
-            progress = CopyProgress()
-            await Copy(source, journal, replay, PAGE, progress).run(lambda _: None)
-            found: dict[str, Any] = {"objects": progress.copied, "refused": len(replay.poison)}
-        else:
-            verified = await verify(journal, replay, PAGE, memory=store)
-            found = {
-                "objects": verified.compared,
-                "unchanged": verified.unchanged,
-                "mismatches": verified.mismatches,
-                "shown": [f"{m.resource} {m.id} {m.problem}" for m in verified.shown[:3]],
-            }
-        return found | {"seconds": time.perf_counter() - began}
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await journal.close()
-        store.close()
-
-
-# -- a stand-in that only serves pages -------------------------------------------------------------------------------
-
-
-async def serve(port: int, options: argparse.Namespace) -> None:
-    """Serve the source's objects, read beforehand from its database, as fast as Python sends bytes."""
-    cloud = Cloud("lab-admin")
-    api = NeutronSide(JsonClient("Neutron", options.source, cloud), cloud)
-    source = open_source(api, cloud, SourceSettings("lab-admin", options.source, options.database))
-    pages: dict[str, list[tuple[str, bytes]]] = {}
-    keys: dict[str, str] = {}
-    for of in load_order():
-        rows = [(o["id"], json.dumps(o).encode()) async for page in source.pages(of, PAGE) for o in page]
-        pages[f"/v2.0/{of.collection}"], keys[f"/v2.0/{of.collection}"] = sorted(rows), of.plural
-    known = {"extensions": [{"alias": alias} for alias in await source.extensions()]}
-    await source.close()
-
-    async def answer(request: web.Request) -> web.Response:
-        if request.path == "/v2.0/extensions":
-            return web.json_response(known)
-        if request.path.endswith("/details.json"):
-            return web.json_response({"quota": {"security_group": {"used": 1}}})
-        rows = pages.get(request.path)
-        if rows is None:
-            return web.json_response({}, status=404)
-        start = places[request.path].get(request.query.get("marker", ""), -1) + 1
-        some = rows[start : start + int(request.query.get("limit", len(rows)))]
-        body = b'{"' + keys[request.path].encode() + b'":[' + b",".join(text for _, text in some) + b"]}"
-        return web.Response(body=body, content_type="application/json")
-
-    places = {path: {i: n for n, (i, _) in enumerate(rows)} for path, rows in pages.items()}
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, HOST, port).start()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
-
-
-# -- all of it -------------------------------------------------------------------------------------------------------
+OTHERS = ("controller", "mariadb", "neutron")
 
 
 class Bench:
-    """The lab, a controller that is new for each part, and the steps."""
+    """A lab, a controller that is new when asked for, and the steps."""
 
     def __init__(self, lab: Lab, scratch: Path) -> None:
-        self._lab = lab
+        self.lab = lab
         self._scratch = scratch
         self._database = next(
             line.removeprefix("connection = ")
@@ -170,28 +62,35 @@ class Bench:
     def fill(self, ports: int) -> None:
         """Write the cloud."""
         began = time.perf_counter()
-        where = pymysql.connect(host=HOST, port=self._database_port(), user="root", autocommit=True)
-        with where, where.cursor() as cursor:
-            # As large as a real Neutron's would be; the lab's own is for small clouds.
-            cursor.execute(f"SET GLOBAL innodb_buffer_pool_size = {BUFFER}")
+        # As large as a real Neutron's would be; the lab's own is for small clouds.
+        self.sql(f"SET GLOBAL innodb_buffer_pool_size = {BUFFER}")
         objects = load(self._database, ports, series=f"{ports}-")
-        print(f"  {objects:,} objects written in {time.perf_counter() - began:.0f} s")
+        print(f"  {objects:,} objects written in {time.perf_counter() - began:.0f} s", flush=True)
+
+    def sql(self, statement: str) -> None:
+        """Do something in Neutron's database."""
+        server = int(self._database.split("@")[1].partition(":")[2].partition("/")[0])
+        where = pymysql.connect(host=HOST, port=server, user="root", database="neutron", autocommit=True)
+        with where, where.cursor() as cursor:
+            cursor.execute(statement)
 
     def new_target(self) -> None:
         """An empty controller in place of the last one."""
-        if self._journey is not None:
-            self._journey.stop()
-        for path in self._lab.directory.glob("alcor.sqlite*"):
+        self.stop()
+        for path in self.lab.directory.glob("alcor.sqlite*"):
             path.unlink()
-        self._journey = Journey(self._lab)
+        self._journey = Journey(self.lab)
         self._journey.start_controller()
 
-    def run(self, what: str, state: str, *, database: bool = False, source: str = "") -> dict[str, Any]:
-        """One step; prints and answers what it found."""
-        argv = [sys.executable, "-m", "benchmarks.engine", "--step", what, *self._options(source, database=database)]
-        argv += ["--state", str(self._scratch / state)]
+    def run(self, what: str, state: str = "", *, database: bool = False, source: str = "") -> dict[str, Any]:
+        """One step; prints and answers what it found. `cpu_of`: seconds that the others used meanwhile."""
+        argv = [sys.executable, "-m", "benchmarks.engine_step", what, *self._options(source, database=database)]
+        argv += ["--state", str(self._scratch / (state or what))]
+        before = {name: self._cpu(name) for name in OTHERS}
         done = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True, env=self._environment())
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found["cpu_of"] = {name: round(self._cpu(name) - before[name], 1) for name in OTHERS}
+        found["controller_memory"] = memory_of(self.lab.services["controller"].pid)
         print(f"  {what}: {found}", flush=True)
         return found
 
@@ -200,7 +99,8 @@ class Bench:
         """The address of the fast source."""
         ports = Ports()
         port = ports.reserve()
-        argv = [sys.executable, "-m", "benchmarks.engine", "--serve", str(port), *self._options("", database=True)]
+        argv = [sys.executable, "-m", "benchmarks.engine_step", "serve", *self._options("", database=True)]
+        argv += ["--port", str(port)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=self._environment())
         try:
             while (line := process.stdout.readline() if process.stdout else "") != "ready\n":
@@ -216,20 +116,28 @@ class Bench:
         """End the controller."""
         if self._journey is not None:
             self._journey.stop()
+            self._journey = None
+
+    def _cpu(self, name: str) -> float:
+        """Seconds of CPU that a service has used, with its processes' that still run."""
+        pid = self.lab.services[name].pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        return sum(cpu_of(one) for one in (pid, *map(int, workers)))
 
     def _options(self, source: str, *, database: bool) -> list[str]:
-        options = ["--source", source or self._lab.neutron_url, "--target", self._lab.alcor_url]
+        options = ["--source", source or self.lab.neutron_url, "--target", self.lab.alcor_url]
         return [*options, "--database", self._database] if database else options
 
     def _environment(self) -> dict[str, str]:
-        return {"OS_CLIENT_CONFIG_FILE": str(self._lab.clouds_yaml), "PATH": "/usr/bin:/bin"}
+        return {"OS_CLIENT_CONFIG_FILE": str(self.lab.clouds_yaml), "PATH": "/usr/bin:/bin"}
 
-    def _database_port(self) -> int:
-        return int(self._database.split("@")[1].partition(":")[2].partition("/")[0])
+
+# -- the parts -------------------------------------------------------------------------------------------------------
 
 
 def from_database(bench: Bench, size: int) -> list[dict[str, Any]]:
     """Copy, verify, verify again, all from the database."""
+    bench.fill(size)
     bench.new_target()
     share, cloud = size / MILLION, f"{size:,} ports from Neutron's database"
     copied = bench.run("copy", "database", database=True)
@@ -241,70 +149,106 @@ def from_database(bench: Bench, size: int) -> list[dict[str, Any]]:
         print("  NOT what was expected: see the counts above")
     return [
         row(f"{cloud}: copy", "s", copied["seconds"], bar=300 * share, at_most=True),
-        row(f"{cloud}: memory", "MB", copied["memory"], bar=1000, at_most=True),
+        *_means(cloud, copied, bar=1000),
         row(f"{cloud}: verify", "s", first["seconds"], bar=120 * share, at_most=True),
-        row(f"{cloud}: memory of verify", "MB", first["memory"], bar=1000, at_most=True),
+        *_means(f"{cloud}: verify", first, bar=1000),
         row(f"{cloud}: second verify, nothing changed", "s", again["seconds"], bar=15, at_most=True),
         row(f"{cloud}: differences", "objects", unequal, bar=0, at_most=True),
     ]
 
 
+def _means(name: str, found: dict[str, Any], bar: float) -> list[dict[str, Any]]:
+    """Memory and CPU of a step, and of the controller."""
+    return [
+        row(f"{name}: memory", "MB", found["memory"], bar=bar, at_most=True),
+        row(f"{name}: memory of the controller", "MB", found["controller_memory"], bar=bar, at_most=True),
+        row(f"{name}: CPU of the engine", "s", found["cpu"]),
+        row(f"{name}: CPU of the controller", "s", found["cpu_of"]["controller"]),
+    ]
+
+
 def from_fast_api(bench: Bench, size: int) -> list[dict[str, Any]]:
     """Copy from a source whose API costs nothing."""
+    bench.fill(size)
     bench.new_target()
     with bench.stand_in() as source:
         copied = bench.run("copy", "api", source=source)
     name = f"{size:,} ports from a fast API"
     return [
         row(f"{name}: copy", "s", copied["seconds"], bar=60 * size / 100_000, at_most=True),
-        row(f"{name}: memory", "MB", copied["memory"], bar=400, at_most=True),
+        *_means(name, copied, bar=400),
     ]
 
 
-def from_neutron(bench: Bench) -> list[dict[str, Any]]:
-    """Copy from the real API, against only listing it."""
+def from_neutron(bench: Bench, _: int) -> list[dict[str, Any]]:
+    """Copy from the real API, and list the same with a bare HTTP client, in turn."""
+    bench.fill(FROM_NEUTRON)
+    rates: dict[str, list[float]] = {"list": [], "copy": []}
     bench.new_target()
-    listed = bench.run("list", "list")
-    copied = bench.run("copy", "neutron")
-    ours, peer = (found["objects"] / found["seconds"] for found in (copied, listed))
-    name = "objects copied from the real Neutron"
-    return [row(name, "1/s", ours, peer=peer, peer_name="only listing it", bar=0.9)]
+    bench.run("list")  # Neutron's first answers are slower than its later ones
+    for number in range(ROUNDS):
+        bench.new_target()
+        for what in ("list", "copy"):
+            found = bench.run(what, f"neutron-{number}")
+            rates[what].append(found["objects"] / found["seconds"])
+    ours, peer = statistics.median(rates["copy"]), statistics.median(rates["list"])
+    name = f"objects copied from the real Neutron, {FROM_NEUTRON:,} ports"
+    return [row(name, "1/s", ours, peer=peer, peer_name="a bare client that lists them", bar=0.9)]
+
+
+def replayed(bench: Bench, _: int) -> list[dict[str, Any]]:
+    """Replay an update of every port, whose states are read from the real Neutron."""
+    peer = _accepted(bench.lab)
+    bench.fill(FROM_NEUTRON)
+    bench.new_target()
+    bench.run("copy", "replay", database=True)
+    bench.sql("UPDATE ports SET name = CONCAT(name, '-changed') WHERE device_owner = 'compute:nova'")
+    found = bench.run("replay", "replay")
+    if found["changes"] != FROM_NEUTRON or found["refused"]:
+        print("  NOT what was expected: see the counts above")
+    ours = found["entries"] / found["seconds"]
+    name = f"a real Neutron, {bench.lab.neutron_workers} processes, {engine_live.WRITERS} clients creating ports"
+    return [row("captured writes replayed", "1/s", ours, peer=peer, peer_name=name, bar=20)]
+
+
+def lagging(bench: Bench, _: int) -> list[dict[str, Any]]:
+    """How far replay is behind while Neutron takes what it can."""
+    return engine_live.lag(bench.lab, _accepted(bench.lab))
+
+
+def cut_over(bench: Bench, _: int) -> list[dict[str, Any]]:
+    """There and back, under load."""
+    bench.fill(engine_live.OBJECTS)
+    return engine_live.cutover(bench.lab, engine_live.HANDOVERS)
+
+
+def _accepted(lab: Lab) -> float:
+    """Ports that Neutron itself creates in a second."""
+    token = lab.connection("lab-admin", direct=True).auth_token
+    return accepted(lab.neutron_url, token, engine_live.WRITERS, 10)
+
+
+BENCHES = dict(
+    zip(PARTS, (from_database, from_fast_api, from_neutron, replayed, lagging, cut_over), strict=True),
+)
 
 
 def main() -> None:
-    """Runs it and writes the figures; with --step or --serve it is a part of itself."""
+    """Runs it and writes the figures of each part as soon as they are there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=100_000)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
-    for hidden in ("step", "serve", "source", "target", "state"):
-        parser.add_argument(f"--{hidden}", help=argparse.SUPPRESS)
-    parser.add_argument("--database", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        uvloop.run(serve(int(options.serve), options))
-        return
-    if options.step:
-        found = uvloop.run(step(options.step, options))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(found | {"memory": memory}))
-        return
-    rows: list[dict[str, Any]] = []
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    with Lab(database="mariadb") as lab, tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
-        bench = Bench(lab, Path(scratch))
-        try:
-            if "neutron" in options.only:
-                bench.fill(FROM_NEUTRON)
-                rows += from_neutron(bench)
-            if {"database", "api"} & set(options.only):
-                bench.fill(options.size)
-            if "api" in options.only:
-                rows += from_fast_api(bench, options.size)
-            if "database" in options.only:
-                rows += from_database(bench, options.size)
-        finally:
-            bench.stop()
-    print(f"written to {write('engine', rows)}")
+    for part in options.only:
+        print(part, flush=True)
+        with Lab(database="mariadb") as lab, tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
+            bench = Bench(lab, Path(scratch))
+            try:
+                rows = BENCHES[part](bench, options.size)
+            finally:
+                bench.stop()
+        print(f"written to {add('engine', rows)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -41,3 +41,11 @@ def write(name: str, rows: list[dict[str, Any]]) -> Path:
     path = DIRECTORY / f"{name}.json"
     path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def add(name: str, rows: list[dict[str, Any]]) -> Path:
+    """Keep the rows beside those of other names that are there from earlier."""
+    path = DIRECTORY / f"{name}.json"
+    fresh = {found["name"] for found in rows}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return write(name, [found for found in before if found["name"] not in fresh] + rows)
