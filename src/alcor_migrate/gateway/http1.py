@@ -77,6 +77,7 @@ _NONE: Final[list[bytes]] = []
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _NEVER_IN_TRAILERS: Final = _HOP_BY_HOP | {b"host", b"x-auth-token", b"content-encoding"}
 _REMEMBERED_BYTES: Final = 2048
+_SLASH: Final = 47
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
 
@@ -93,14 +94,14 @@ class BadMessage(Exception):
 class Fields:
     """What the gateway needs to know of a request's fields. It is shared between requests: change nothing.
 
-    `forward` are the lines that go on as they are, with X-Forwarded-Host behind them; `block` are those that all this
-    was read from, None where they are too long to be remembered.
+    `forward` are the lines that go on as they are, with X-Forwarded-Host behind them. `ending` are those that were
+    read, with the empty line; nothing where they are too long to be remembered.
     """
 
     __slots__ = (
-        "block",
         "chunked",
         "close",
+        "ending",
         "expects_continue",
         "forward",
         "forwarded",
@@ -115,7 +116,7 @@ class Fields:
     )
 
     def __init__(self, forward: bytes, length: int | None, *, chunked: bool) -> None:
-        self.block: bytes | None = None
+        self.ending = b""
         self.forward = forward
         self.length = length
         self.chunked = chunked
@@ -192,23 +193,37 @@ def find_head(data: bytes, scanned: int) -> int:
     return 0
 
 
-def parse_request_head(data: bytes, before: Fields | None = None) -> RequestHead:
-    """Reads one complete head, up to and with its empty line. Raises BadMessage.
+def repeated_head(data: bytes, before: Fields) -> RequestHead | None:
+    """The head of a request that is all of `data` and has the fields of an earlier one, byte by byte.
 
-    `before` are the fields of an earlier request: those that are the same, byte by byte, are not read again.
+    None: see `find_head` and `parse_request_head`. Raises BadMessage.
     """
+    ending = before.ending
+    if not ending or not data.endswith(ending):
+        return None
+    match = _REQUEST_LINE(data)
+    if match is None or match.end() + len(ending) != len(data):
+        return None
+    method, target, minor = match.groups()
+    return _request_head(method, target, minor, before) if target[0] == _SLASH else None
+
+
+def parse_request_head(data: bytes) -> RequestHead:
+    """Reads one complete head, up to and with its empty line. Raises BadMessage."""
     match = _REQUEST_LINE(data)
     if match is None:
         msg = "the request line is malformed"
         raise BadMessage(msg)
     method, target, minor = match.groups()
     block = data[match.end() : -2]
-    if target[0] != 47:  # noqa: PLR2004  (a slash)
+    if target[0] != _SLASH:
         target, block = _origin_form(method, target, block)
-    if before is not None and before.block == block:
-        fields = before
-    else:
-        fields = _remembered(block) if len(block) <= _REMEMBERED_BYTES else request_fields(block)
+    fields = _remembered(block) if len(block) <= _REMEMBERED_BYTES else request_fields(block)
+    return _request_head(method, target, minor, fields)
+
+
+def _request_head(method: bytes, target: bytes, minor: bytes, fields: Fields) -> RequestHead:
+    """What depends on the version, too."""
     if minor == b"1":
         if fields.hosts != 1:
             msg = "exactly one Host field is needed"
@@ -290,7 +305,7 @@ def request_fields(block: bytes) -> Fields:
 @functools.lru_cache(maxsize=1024)
 def _remembered(block: bytes) -> Fields:
     fields = request_fields(block)
-    fields.block = block
+    fields.ending = block + b"\r\n"
     return fields
 
 

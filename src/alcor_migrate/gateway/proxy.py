@@ -156,6 +156,11 @@ class ClientConnection(asyncio.Protocol):
     def _read_head(self) -> bool:
         """Begins the next request, if its head is complete."""
         data = self._buffer
+        if self._fields is not None and not self._scanned and len(data) <= self._max_head:
+            head = http1.repeated_head(data, self._fields)
+            if head is not None:
+                self._buffer = b""
+                return self._begin(head)
         if data[0] == 13 and not self._scanned and data.startswith(b"\r\n"):  # noqa: PLR2004  (carriage return)
             # RFC 9112 §2.2: one empty line before a request is forgiven
             self._buffer = data = data[2:]
@@ -176,9 +181,12 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._buffer = data[end:]
             data = data[:end]
-        head = http1.parse_request_head(data, self._fields)
+        head = http1.parse_request_head(data)
         self._fields = head.fields
         self._scanned = 0
+        return self._begin(head)
+
+    def _begin(self, head: RequestHead) -> bool:
         self._keep_alive = head.keep_alive
         self._answer_begun = False
         fields = head.fields
