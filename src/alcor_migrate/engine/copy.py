@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from alcor_migrate.engine.replay import Chunk
 from alcor_migrate.side import steady
 from alcor_model import load_order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from alcor_migrate.engine.replay import Replay
+    from alcor_migrate.engine.replay import Chunk, Replay
     from alcor_migrate.journal import Journal
     from alcor_migrate.side import Side
     from alcor_model import Resource
@@ -98,15 +97,7 @@ class Copy:
         """Copy what is not copied yet. Raises CloudError when the source cannot be read."""
         self.progress.started_at = self.progress.started_at or time.time()
         async with self._moment() as low:
-            for of in load_order():
-                done = next(r for r in self.progress.resources if r.resource == of.plural)
-                if done.finished:
-                    continue
-                done.copied = 0
-                await self._copy(of, done, low)
-                done.finished = True
-                save(self.progress)
-                log.info("copied", resource=of.plural, objects=done.copied)
+            await self._copy(low, save)
         self.progress.finished_at = time.time()
         save(self.progress)
 
@@ -124,22 +115,53 @@ class Copy:
         finally:
             self._replay.drop_chunk(first)
 
-    async def _copy(self, of: Resource, done: ResourceProgress, moment: int | None) -> None:
-        pages = aiter(self._source.pages(of, self.page_size))
-        following = asyncio.create_task(self._read(pages, of, moment))
+    async def _copy(self, moment: int | None, save: Callable[[CopyProgress], None]) -> None:
+        ended: list[ResourceProgress] = []
+        chunks = self._chunks(moment, ended)
+
+        async def following() -> tuple[ResourceProgress, Chunk] | None:
+            return await anext(chunks, None)
+
+        def finish() -> None:
+            for done in ended:
+                done.finished = True
+                save(self.progress)
+                log.info("copied", resource=done.resource, objects=done.copied)
+            ended.clear()
+
+        ahead = asyncio.create_task(following())
         try:
-            while chunk := await following:
-                # The next page is read while this one is loaded.
-                following = asyncio.create_task(self._read(pages, of, moment))
+            while found := await ahead:
+                finish()
+                # The next page, be it of the next resource, is read while this one is loaded.
+                ahead = asyncio.create_task(following())
+                done, chunk = found
                 await self._journal.mark("copy-high", chunk.token)
                 await chunk.done
                 done.copied += len(chunk.objects)
                 self.progress.left_out += chunk.left_out
+                finish()
+            finish()
         finally:
-            following.cancel()
-            for unused in await asyncio.gather(following, return_exceptions=True):
-                if isinstance(unused, Chunk):
-                    self._replay.drop_chunk(unused)
+            ahead.cancel()
+            unused, *_ = await asyncio.gather(ahead, return_exceptions=True)
+            if isinstance(unused, tuple):
+                self._replay.drop_chunk(unused[1])
+            await chunks.aclose()
+
+    async def _chunks(
+        self, moment: int | None, ended: list[ResourceProgress]
+    ) -> AsyncGenerator[tuple[ResourceProgress, Chunk], None]:
+        """The pages of what is not copied yet, in the order of loading; `ended` gets each that is read."""
+        for of in load_order():
+            done = next(r for r in self.progress.resources if r.resource == of.plural)
+            if done.finished:
+                continue
+            done.copied = 0
+            pages = aiter(self._source.pages(of, self.page_size))
+            while chunk := await self._read(pages, of, moment):
+                yield done, chunk
+            ended.append(done)
 
     async def _read(
         self, pages: AsyncIterator[Sequence[dict[str, object]]], of: Resource, moment: int | None

@@ -173,6 +173,29 @@ async def test_copy_takes_everything_even_from_a_quiet_source(replay, journal, s
     assert progress.finished_at
 
 
+async def test_the_next_resource_is_read_while_the_last_page_of_one_is_loaded(replay, journal, source, target):
+    source.put("network", id="n")
+    source.put("port", id="p", network_id="n")
+    read, take, saved = asyncio.Event(), target.apply, []
+
+    async def note(of, _page):
+        if of.name == "port":
+            read.set()
+
+    async def apply(changes):
+        if changes[0].of.name == "network":
+            await read.wait()  # for ever, if ports are only read when all networks are loaded
+        return await take(changes)
+
+    source.after_page, target.apply = note, apply
+    async with running(replay), asyncio.timeout(5):
+        await Copy(source, journal, replay, 2, CopyProgress()).run(
+            lambda progress: saved.append([r.resource for r in progress.resources if r.finished and r.copied])
+        )
+    assert target.applied == [Key("network", "n"), Key("port", "p")]
+    assert ["networks"] in saved  # durable before the ports are
+
+
 async def test_what_is_written_while_a_page_travels_is_not_overwritten_by_it(replay, journal, writes, source, target):
     source.put("network", id="n1", name="old")
     source.put("network", id="n2", name="doomed")
