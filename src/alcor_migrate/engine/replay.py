@@ -37,7 +37,9 @@ log = structlog.get_logger(__name__)
 
 _K = TypeVar("_K")
 
-_BATCH = 100
+_BATCH = 500
+"""Entries in a round at most. What they name is read from a source a hundred at a time, at once: where replay is
+behind, the next entries need not wait for one answer after the other."""
 _LONGEST_PAUSE = 5.0
 _RETRIES_OF_A_REJECTION = 3
 _SLOW = 1.0
