@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 
 from alcor_migrate.errors import GatewayError
-from alcor_migrate.gateway import Route
+from alcor_migrate.gateway import ORPHAN_PATIENCE, Route
 from alcor_migrate.journal import Intent, Outcome
 from tests.simulation.cloud import PROJECT, Dead
+
+PATIENCE = 0.5
+"""Seconds that the gateway waits for an answer. What a side began it still ends, within `ORPHAN_PATIENCE`."""
 
 
 class SimulatedGateway:
@@ -27,6 +30,10 @@ class SimulatedGateway:
         self._claimed = -1
         self._alarm = None
         self._in_flight = {}
+        self.doubtful = 0
+        """Writes that a side may still be at work on, though their answer was lost."""
+        self.unrecorded = 0
+        """Reads that may have written, and of which nothing is in the journal yet."""
 
     @property
     def in_flight_writes(self):
@@ -44,7 +51,24 @@ class SimulatedGateway:
         epoch, side = self.epoch, self.route.side
         self._in_flight[epoch] = self._in_flight.get(epoch, 0) + 1
         try:
-            return await self._pass(method, path, body, side, may_write)
+            answer, outcome, record = await self._pass(method, path, body, side, may_write)
+        except BaseException:
+            self._in_flight[epoch] -= 1
+            raise
+        recorded = self._world.engine.do(self._record(epoch, outcome, record))
+        if outcome.unknown:
+            raise Dead
+        await recorded
+        return outcome.status, answer
+
+    async def _record(self, epoch, outcome, record):
+        """Of a lost answer only when the side has had time to end what it is at work on."""
+        try:
+            if outcome.unknown:
+                self.doubtful += 1
+                await asyncio.sleep(ORPHAN_PATIENCE)
+                self.doubtful -= 1
+            await record(outcome)
         finally:
             self._in_flight[epoch] -= 1
 
@@ -75,18 +99,23 @@ class SimulatedGateway:
         )
         journal = world.engine.journal
         if may_write:
-            status, answer = await world.clouds[side].serve(method, path)
-            outcome = self._outcome(status, answer)
-            await journal.read_that_wrote(intent, outcome)
-            return status, answer
-        seq = await journal.intent(intent)
+            self.unrecorded += 1
+
+            async def record(outcome):
+                await journal.read_that_wrote(intent, outcome)
+                self.unrecorded -= 1
+        else:
+            seq = await journal.intent(intent)
+
+            async def record(outcome):
+                await journal.outcome(seq, outcome)
+
         try:
-            status, answer = await world.clouds[side].serve(method, path, body)
-        except Dead:
-            await journal.outcome(seq, Outcome(status=0, finished_at=world.clock.time(), how="the connection broke"))
-            raise
-        await journal.outcome(seq, self._outcome(status, answer))
-        return status, answer
+            async with asyncio.timeout(PATIENCE):
+                status, answer = await world.clouds[side].serve(method, path, body)
+        except (Dead, TimeoutError):
+            return None, Outcome(status=0, finished_at=world.clock.time(), how="lost", project_id=PROJECT), record
+        return answer, self._outcome(status, answer), record
 
     def _outcome(self, status, answer):
         world = self._world

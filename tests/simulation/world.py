@@ -90,11 +90,17 @@ class Engine:
         """Find what passed the gateway by, as often as it takes for both sides to answer."""
         while True:
             try:
+                self._see_doubts()
                 await self.upkeep.sweep()
+                self._see_doubts()
             except CloudError:
                 await asyncio.sleep(1)
             else:
                 return
+
+    def _see_doubts(self):
+        """A sweep may find what a write has done whose outcome is not recorded yet."""
+        self._world.late = self._world.late or self.gateway.doubtful > 0
 
     async def hand_over(self, to):
         if self.replay.active == to or self.replay.poison:
@@ -172,6 +178,8 @@ class World:
             return
         for task in list(self._requests):
             task.cancel()
+        # A read that may write is recorded after it, so one that is cut off is left to the sweep.
+        self.late = self.late or self.engine.gateway.unrecorded > 0
         self.engine.die()
         self.swept += self.engine.upkeep.swept.found
         self.engine = None
