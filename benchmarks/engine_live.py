@@ -52,8 +52,10 @@ def lag(lab: Lab, write_rate: float) -> list[dict[str, Any]]:
     print(
         f"  {rate:.1f} ports/s ({write_rate:.1f} without the gateway), {len(lags)} looks, p99 {p99:.2f} s", flush=True
     )
-    name = f"under all the writes that the real Neutron takes ({rate:.1f} ports/s)"
+    name = "under all the writes that the real Neutron takes"
+    peer = "without the gateway"
     return [
+        row(f"ports created in a second, {name}", "1/s", rate, peer=write_rate, peer_name=peer),
         row(f"lag p99, {name}", "s", p99, bar=1.0, at_most=True),
         row(f"lag p50, {name}", "s", statistics.median(lags)),
         row(f"longest lag, {name}", "s", max(lags)),
@@ -144,8 +146,9 @@ def table(made: list[dict[str, Any]], failed: int, lost: int, count: str, rate: 
     switched = [attempt for attempt in made if attempt["succeeded"]]
     drained = [attempt["drained_ms"] for attempt in switched]
     ours = [attempt["hold_ms"] - attempt["drained_ms"] for attempt in switched]
-    name = f"{count}, {OBJECTS:,} objects, {rate:.0f} requests/s"
+    name = f"{count}, {OBJECTS:,} objects"
     return [
+        row(f"{name}: requests of all users", "1/s", rate, bar=0.9 * RATE),
         row(f"{name}: requests that failed", "1", failed, bar=0, at_most=True),
         row(f"{name}: writes lost", "1", lost, bar=0, at_most=True),
         row(f"{name}: hold beyond writes in flight, p50", "ms", statistics.median(ours), bar=150, at_most=True),
