@@ -568,6 +568,7 @@ class Demo:
             problems=self.problems,
             objects_compared=verification["compared"],
             mismatches=verification["mismatches"],
+            freshness=status["freshness"],
             completed=False,
         )
 

@@ -147,6 +147,8 @@ class Recording(msgspec.Struct, kw_only=True):
     """What was lost or failed, in words."""
     objects_compared: int
     mismatches: int
+    freshness: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    """What was known of each resource at the end: `freshness` of the status."""
     completed: bool
 
     @property
@@ -206,6 +208,7 @@ def report(recording: Recording) -> dict[str, Any]:
         "longest_hold_ms": max((h.hold_ms for h in recording.handovers), default=0.0),
         "objects_compared": recording.objects_compared,
         "mismatches": recording.mismatches,
+        "freshness": [f for f in recording.freshness if f["objects"]],
         "packets_lost": None,
         "problems": recording.problems,
         "requests": len(recording.requests),

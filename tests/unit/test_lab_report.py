@@ -74,6 +74,10 @@ def recording(**changes):
         violations=0,
         objects_compared=50,
         mismatches=0,
+        freshness=[
+            {"resource": "security_groups", "state": "verified", "objects": 50, "mismatches": 0},
+            {"resource": "trunks", "state": "verified", "objects": 0, "mismatches": 0},
+        ],
         completed=True,
     )
     return msgspec.structs.replace(good, **changes)
@@ -217,6 +221,12 @@ def test_the_page_is_well_formed_and_refers_to_nothing_outside():
     } == set()
     assert {tag for tag, _ in tags.found} & {"script", "link", "img", "iframe", "object"} == set()
     assert not re.search(r"https?://|url\(|@import", text)
+
+
+def test_the_page_says_what_was_verified_of_each_resource_that_there_is():
+    text = page(recording())
+    assert "<td>security groups</td><td>verified: 50 compared</td>" in text
+    assert "trunks" not in text
 
 
 def test_no_picture_leaves_its_frame_and_no_number_is_undefined():
