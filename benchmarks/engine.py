@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 PARTS = ("database", "api", "neutron", "replay", "lag", "cutover")
 MILLION = 1_000_000
-FROM_NEUTRON = 5_000
+FROM_NEUTRON = 10_000
+REPLAYED = 5_000
 ROUNDS = 3
 FROM_THE_API = 200
 """At most so many of the lab's objects are of kinds that only the API lists (agents, quotas, ...)."""
@@ -199,12 +200,12 @@ def from_neutron(bench: Bench, _: int) -> list[dict[str, Any]]:
 def replayed(bench: Bench, _: int) -> list[dict[str, Any]]:
     """Replay an update of every port, whose states are read from the real Neutron."""
     peer = _accepted(bench.lab)
-    bench.fill(FROM_NEUTRON)
+    bench.fill(REPLAYED)
     bench.new_target()
     bench.run("copy", "replay", database=True)
     bench.sql("UPDATE ports SET name = CONCAT(name, '-changed') WHERE device_owner = 'compute:nova'")
     found = bench.run("replay", "replay")
-    if found["changes"] != FROM_NEUTRON or found["refused"]:
+    if found["changes"] != REPLAYED or found["refused"]:
         print("  NOT what was expected: see the counts above")
     ours = found["entries"] / found["seconds"]
     name = f"a real Neutron, {bench.lab.neutron_workers} processes, {engine_live.WRITERS} clients creating ports"
