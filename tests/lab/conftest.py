@@ -1,10 +1,12 @@
-"""One lab for the tests of a module that only use it; a test that breaks things starts its own."""
+"""One lab for all tests that only use it, put back after each module; a test that breaks things starts its own."""
 
 from pathlib import Path
 
 import pytest
 
 from lab import Lab, LabError, rabbitmq
+from lab.database import Rows
+from lab.neutron import database_url
 
 
 def pytest_collection_modifyitems(items):
@@ -14,20 +16,35 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(r"ignore::PendingDeprecationWarning:openstack\..*"))
 
 
-@pytest.fixture(scope="module")
-def lab():
-    """Of a module, not of all: some things of a cloud there can be only once, and lists show what others made."""
-    with Lab(gateway="none") as running:
-        yield running
+@pytest.fixture(scope="session")
+def shared():
+    with Lab(gateway="none") as running, Rows(database_url(running.directory)) as rows:
+        yield running, rows, rows.read()
 
 
 @pytest.fixture(scope="module")
-def broker():
-    """RabbitMQ for agents to talk over, or the module is skipped."""
+def lab(shared):
+    """As fresh as when it started: some things of a cloud there can be only once, and lists show what others made."""
+    running, rows, fresh = shared
+    yield running
+    rows.put_back(fresh)
+
+
+@pytest.fixture(scope="session")
+def broker_trouble():
+    """Why there is no RabbitMQ for agents to talk over; empty when there is one."""
     try:
         rabbitmq.provide()
     except LabError as error:
-        pytest.skip(f"{error.message}. {error.next_step}")
+        return f"{error.message}. {error.next_step}"
+    return ""
+
+
+@pytest.fixture
+def broker(broker_trouble):
+    """Of what needs agents; it is skipped where they cannot be had."""
+    if broker_trouble:
+        pytest.skip(broker_trouble)
 
 
 @pytest.fixture

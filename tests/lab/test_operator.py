@@ -6,7 +6,7 @@ import shutil
 import pytest
 from test_assess import content
 
-from lab import Lab
+from lab import Lab, LabError
 from lab.journey import Journey
 from lab.topology import build_topology
 
@@ -16,8 +16,8 @@ NOT_DRAINED = 14
 
 
 @pytest.fixture(scope="module")
-def lab(broker):  # noqa: ARG001  (without it there is no such lab)
-    with Lab(rpc=True) as running:
+def lab(broker_trouble):
+    with Lab(rpc=not broker_trouble) as running:
         build_topology(running, ports=20)
         yield running
 
@@ -51,6 +51,7 @@ def test_cancel_leaves_no_trace_on_the_source(lab):
     assert changed == set()
 
 
+@pytest.mark.usefixtures("broker")
 def test_drain_waits_for_what_agents_still_owe(lab, journey):
     network = lab.connection(direct=True).network
     made = network.create_network(name="on-its-way")
@@ -76,3 +77,13 @@ def test_drain_waits_for_what_agents_still_owe(lab, journey):
     kept = [entry for entry in json.loads(journey.must("audit", "--json").out) if entry["act"] == "drain"]
     assert len(kept) == 2
     assert kept[0]["reason"].startswith("not drained: ports between two states")
+
+
+def test_a_run_that_dies_is_told_with_the_end_of_its_log(lab, journey):
+    assert journey.command("status").code == 0
+    lab.services["migrate"].kill()
+    with pytest.raises(LabError, match=r'(?s)migrate ended with code.*"event"'):
+        journey.wait_for("switched", timeout=30)
+    with pytest.raises(LabError, match="migrate ended with code"):
+        journey.ask("status")
+    assert "no migration is running" in journey.command("status").err
