@@ -89,7 +89,9 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    os.wait()
+    pid, status = os.wait()
+    sys.stderr.write(f"worker {pid} ended with {os.waitstatus_to_exitcode(status)}\n")
+    sys.stderr.flush()
     os._exit(1)  # a worker that ends by itself takes the service down, so that nobody measures half of it
 
 
