@@ -35,7 +35,8 @@ OPERATIONS = 4.0
 """Operations a second of the users whose writes are checked in the end; each is one to five requests, and Neutron
 makes about ten objects a second. Reads of single objects fill up to `RATE`."""
 READERS = 6
-HANDOVERS = 20
+HANDOVERS = 40
+"""Cutovers and reverses together, in turn."""
 PATIENCE = 600.0  # seconds for the gates to open before each handover
 
 
