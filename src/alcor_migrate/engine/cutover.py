@@ -1,7 +1,8 @@
 """The handover of the API traffic from one side to the other: cutover forwards, reverse backwards, one protocol.
 
-    catch up → hold → in-flight writes drained → position taken *then* → replayed to it, as the attempt's own token
-    confirms → last look at what changed just now → recorded → flipped → released
+    catch up → look again at what changed just now → hold → in-flight writes drained → position taken *then*
+    → replayed to it, as the attempt's own token confirms → last look at what changed since the first → recorded
+    → flipped → released
 
 Everything between hold and release happens within the hold's bound. Whatever is late or fails releases the held
 writes to the old side; the attempt is counted, and another follows after a pause. Each attempt has its own token,
@@ -144,6 +145,9 @@ class Handover:
         old, new = (Route.CAPTURE, Route.TARGET) if to == "target" else (Route.TARGET, Route.CAPTURE)
         try:
             await self._unless_aborted(self._catch_up())
+            looked = time.monotonic()
+            await self._unless_aborted(self._look())
+            await self._unless_aborted(self._catch_up())
         except NotNow as error:
             attempt.reason, attempt.why = f"{error.message}; nothing was held", error.why
             return
@@ -158,7 +162,7 @@ class Handover:
             attempt.succeeded = True
 
         try:
-            await self._unless_aborted(self._hand_over(attempt, start))
+            await self._unless_aborted(self._hand_over(attempt, start, looked))
             switch()
         except NotNow as error:
             attempt.reason, attempt.why = error.message, error.why
@@ -172,7 +176,7 @@ class Handover:
                 await self._gateway.release(new if attempt.succeeded else old, epoch=epoch)
             attempt.hold_ms = _since(start)
 
-    async def _hand_over(self, attempt: Attempt, start: float) -> None:
+    async def _hand_over(self, attempt: Attempt, start: float, looked: float) -> None:
         deadline = start + self._max_hold - _RESERVE
         if not await self._gateway.drained(deadline - time.monotonic()):
             raise NotNow(f"{self._gateway.in_flight_writes} writes were still in flight on the old side", IN_FLIGHT)
@@ -183,12 +187,20 @@ class Handover:
             if self._replay.confirmed != attempt.token:
                 raise NotNow("replay did not come to the mark of this attempt", LATE)
             attempt.replayed_ms = _since(start)
-            recent = self._replay.recent()[:_LAST_LOOK]
+            recent = self._replay.recent(looked)[:_LAST_LOOK]
             attempt.looked_at = len(recent)
             attempt.found_late = len(await self._replay.recheck(recent))
             attempt.looked_ms = _since(start)
         if self._replay.poison:
             raise NotNow(f"{len(self._replay.poison)} objects were not taken by the passive side", REJECTED)
+
+    async def _look(self) -> None:
+        """Read again what changed just now while nobody waits, so that little of it is left to the last look."""
+        try:
+            async with asyncio.timeout(_CATCH_UP):
+                await self._replay.recheck(self._replay.recent())
+        except TimeoutError:
+            raise NotNow(f"what changed just now was not read again within {_CATCH_UP:g} s", LAG) from None
 
     async def _catch_up(self) -> None:
         """Wait, without holding anyone, until the lag is as low as it gets under load."""

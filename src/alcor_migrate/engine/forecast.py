@@ -150,10 +150,10 @@ async def _last_look(parts: Machinery) -> Step:
     await asyncio.gather(*(look(active, passive, resource(name), ids) for name, ids in by_resource.items()))
     took = _ms(began)
     return Step(
-        what=f"read what was changed in the last seconds ({len(recent)} objects) once more on both sides",
+        what="read what changed since the look before the hold once more on both sides",
         expected_ms=took,
         worst_ms=took,
-        basis="they were read just now",
+        basis=f"the {len(recent)} objects that changed in the last seconds were read just now",
     )
 
 

@@ -117,9 +117,9 @@ class Replay:
         name = active or self.active
         return self._sides[name], self._sides["target" if name == "source" else "source"]
 
-    def recent(self) -> list[Key]:
-        """What was applied in the last few seconds, newest first."""
-        horizon = time.monotonic() - _RECENT
+    def recent(self, since: float = 0.0) -> list[Key]:
+        """What was applied in the last few seconds, newest first; not what was before a time (monotonic)."""
+        horizon = max(since, time.monotonic() - _RECENT)
         return list(dict.fromkeys(key for at, key in reversed(self._recent) if at > horizon))
 
     def begin_chunk(self, token: str, of: Resource, low: int) -> Chunk:
