@@ -81,6 +81,32 @@ async def test_the_position_is_taken_after_the_last_write_has_drained(
     assert running.active == "target"
 
 
+async def test_the_last_look_finds_what_changed_behind_the_last_writes_and_looks_at_nothing_else(
+    gateway, journal, running, writes, source, target
+):
+    async def written(name):
+        await writes.record("POST", "/v2.0/networks", {"network": source.put("network", id=name, name=name)})
+        await running.reach(journal.position)
+
+    for name in ("long", "just"):
+        await written(name)
+
+    async def meanwhile():
+        await written("last")
+        source.put("network", id="last", name="changed behind its answer")
+
+    gateway.on_drain = meanwhile
+    source.put("network", id="just", name="changed before the hold")
+    [attempt] = await Handover(gateway, journal, running, 3.0).run("target", 1, lambda _: None)
+    assert (attempt.succeeded, attempt.found_late) == (True, 1)
+    assert attempt.looked_at == 2  # what the look before the hold found to be changing, and what came since
+    assert {key.id: held["name"] for key, held in target.objects.items()} == {
+        "long": "long",
+        "just": "changed before the hold",
+        "last": "changed behind its answer",
+    }
+
+
 async def test_writes_that_stay_in_flight_give_the_hold_back_to_the_old_side(gateway, journal, running):
     gateway.drains = False
     gateway.in_flight_writes = 2
