@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 NOT_BENCHMARKS = {
     "__init__",
     "__main__",
+    "engine_handover",
     "engine_live",
     "engine_step",
     "real_neutron",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 
-from benchmarks import engine_live
+from benchmarks import engine_handover, engine_live
 from benchmarks.engine_step import cpu_of, memory_of
 from benchmarks.real_neutron import accepted
 from benchmarks.report import DIRECTORY, add, row
@@ -41,6 +41,8 @@ MILLION = 1_000_000
 FROM_NEUTRON = 10_000
 REPLAYED = 5_000
 ROUNDS = 3
+HANDING_OVER = 1800.0
+"""Seconds after which no more handover begins."""
 FROM_THE_API = 200
 """At most so many of the lab's objects are of kinds that only the API lists (agents, quotas, ...)."""
 BUFFER = 1 << 30
@@ -136,8 +138,9 @@ class Bench:
 # -- the parts -------------------------------------------------------------------------------------------------------
 
 
-def from_database(bench: Bench, size: int) -> list[dict[str, Any]]:
+def from_database(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Copy, verify, verify again, all from the database."""
+    size = asked.size
     bench.fill(size)
     bench.new_target()
     share, cloud = size / MILLION, f"{size:,} ports from Neutron's database"
@@ -168,8 +171,9 @@ def _means(name: str, found: dict[str, Any], bar: float) -> list[dict[str, Any]]
     ]
 
 
-def from_fast_api(bench: Bench, size: int) -> list[dict[str, Any]]:
+def from_fast_api(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Copy from a source whose API costs nothing."""
+    size = asked.size
     bench.fill(size)
     bench.new_target()
     with bench.stand_in() as source:
@@ -181,7 +185,7 @@ def from_fast_api(bench: Bench, size: int) -> list[dict[str, Any]]:
     ]
 
 
-def from_neutron(bench: Bench, _: int) -> list[dict[str, Any]]:
+def from_neutron(bench: Bench, _: argparse.Namespace) -> list[dict[str, Any]]:
     """Copy from the real API, and list the same with a bare HTTP client, in turn."""
     bench.fill(FROM_NEUTRON)
     rates: dict[str, list[float]] = {"list": [], "copy": []}
@@ -197,7 +201,7 @@ def from_neutron(bench: Bench, _: int) -> list[dict[str, Any]]:
     return [row(name, "1/s", ours, peer=peer, peer_name="a bare client that lists them", bar=0.9)]
 
 
-def replayed(bench: Bench, _: int) -> list[dict[str, Any]]:
+def replayed(bench: Bench, _: argparse.Namespace) -> list[dict[str, Any]]:
     """Replay an update of every port, whose states are read from the real Neutron."""
     peer = _accepted(bench.lab)
     bench.fill(REPLAYED)
@@ -212,15 +216,15 @@ def replayed(bench: Bench, _: int) -> list[dict[str, Any]]:
     return [row("captured writes replayed", "1/s", ours, peer=peer, peer_name=name, bar=20)]
 
 
-def lagging(bench: Bench, _: int) -> list[dict[str, Any]]:
+def lagging(bench: Bench, _: argparse.Namespace) -> list[dict[str, Any]]:
     """How far replay is behind while Neutron takes what it can."""
     return engine_live.lag(bench.lab, _accepted(bench.lab))
 
 
-def cut_over(bench: Bench, _: int) -> list[dict[str, Any]]:
+def cut_over(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """There and back, under load."""
-    bench.fill(engine_live.OBJECTS)
-    return engine_live.cutover(bench.lab, engine_live.HANDOVERS)
+    bench.fill(asked.objects)
+    return engine_handover.measure(bench.lab, asked.count, asked.objects, HANDING_OVER)
 
 
 def _accepted(lab: Lab) -> float:
@@ -239,6 +243,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=100_000)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument("--objects", type=int, default=10_000, help="ports of the cloud that is handed over")
+    parser.add_argument("--count", type=int, default=20, help="cutovers, each with its reverse")
     options = parser.parse_args()
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     for part in options.only:
@@ -246,7 +252,7 @@ def main() -> None:
         with Lab(database="mariadb") as lab, tempfile.TemporaryDirectory(dir=DIRECTORY) as scratch:
             bench = Bench(lab, Path(scratch))
             try:
-                rows = BENCHES[part](bench, options.size)
+                rows = BENCHES[part](bench, options)
             finally:
                 bench.stop()
         print(f"written to {add('engine', rows)}", flush=True)
