@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from alcor_migrate.settings import Settings
 
 
-async def check(settings: Settings, cloud: Cloud) -> None:
-    """Raise GateClosed when a run must not begin. With an answers file this reads the whole source once.
-
-    Upstream Alcor loses so much that it is not loaded without one. Raises CloudError, AnswersError, too.
-    """
+def refuse_to_guess(settings: Settings) -> None:
+    """Raise GateClosed for upstream Alcor without an answers file: it loses so much that somebody has to agree."""
     if settings.target.kind == Target.UPSTREAM.value and not settings.answers:
         raise GateClosed(
             "run",
             ["target.kind is upstream, which holds less than Neutron, and no answers file says what may be lost"],
             "Name one as `answers` in the configuration; `alcor-migrate assess --answer` writes it.",
         )
+
+
+async def check(settings: Settings, cloud: Cloud) -> None:
+    """Raise GateClosed when a run must not begin. With an answers file this reads the whole source once.
+
+    Raises CloudError, AnswersError, too.
+    """
     if settings.answers:
         refuse_what_is_open(await assess(question(settings, cloud)))
 

@@ -82,6 +82,7 @@ class Surroundings:
         Answers whether Neutron can be given ids. Raises CloudError; TargetNotEmpty when something is there already;
         GateClosed when `assess` finds what has to be answered, and is not.
         """
+        assess_gate.refuse_to_guess(self._settings)
         await self._cloud.token()
         given = await self.ids_can_be_given()
         async with aclosing(listed(self._source, resource("network"), 1)) as pages:

@@ -29,9 +29,10 @@ async def test_without_an_answers_file_nothing_is_read():
     await gate.check(settings(), cloud=None)
 
 
-async def test_upstream_is_not_loaded_before_somebody_said_what_may_be_lost():
+def test_upstream_is_not_loaded_before_somebody_said_what_may_be_lost():
     with pytest.raises(GateClosed, match="no answers file"):
-        await gate.check(settings(kind="upstream"), cloud=None)
+        gate.refuse_to_guess(settings(kind="upstream"))
+    gate.refuse_to_guess(settings())
 
 
 def test_what_is_accepted_follows_the_file(tmp_path):

@@ -400,7 +400,7 @@ def test_a_run_does_not_begin_while_something_that_assess_found_is_not_answered(
         wait_until(lambda: cloud.status()["state"] != "new")
 
 
-def test_a_run_to_upstream_is_refused(cloud):
+def test_a_run_to_upstream_is_refused_while_nobody_said_what_may_be_lost(cloud):
     cloud.make_empty()
     cloud.configure(target={"url": cloud.alcor.url, "kind": "upstream"})
-    refused(cloud, "upstream", code=7)
+    refused(cloud, "upstream", "no answers file", code=7)
