@@ -59,7 +59,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     token: str
     """Names this try in the journal."""
     at: float
-    """When it began."""
+    """When its hold began; or the attempt, if nothing was held."""
     succeeded: bool = False
     """Whether the traffic was switched."""
     reason: str = ""
@@ -151,7 +151,7 @@ class Handover:
         except NotNow as error:
             attempt.reason, attempt.why = f"{error.message}; nothing was held", error.why
             return
-        start = time.monotonic()
+        attempt.at, start = time.time(), time.monotonic()
         epoch = await self._gateway.hold(self._max_hold)
 
         def switch() -> None:
