@@ -69,7 +69,6 @@ def test_users_notice_nothing_of_workers_nor_of_a_server_that_is_down(lab, trave
     assert result.writes_acknowledged > 20
     assert checked.writes_lost == []
     assert status["active"] == "target"
-    assert status["gateway"]["longest_hold_ms"] > 0
     sources = {s["address"]: s for s in status["gateway"]["servers"] if s["side"] == "source"}
     down, up = sources[nowhere.removeprefix("http://")], sources[lab.neutron_url.removeprefix("http://")]
     assert (down["up"], down["requests"], up["up"], up["failures"]) == (False, 0, True, 0)
