@@ -184,6 +184,7 @@ def test_no_schedule_breaks_a_promise():
     run_state_machine_as_test(
         Schedule,
         settings=settings(
+            settings.get_profile("default") if schedules else None,
             max_examples=schedules or 150,
             derandomize=not schedules,
             stateful_step_count=40,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from gateway_harness import RawClient, answer, eventually
+from gateway_harness import UNHURRIED, RawClient, answer, eventually
 
 from alcor_migrate.engine.reads import Reads
 from alcor_migrate.errors import GatewayError, JournalError
@@ -20,7 +20,7 @@ from alcor_migrate.side import COMES_BACK
 from alcor_model import resource
 
 PORT = "/v2.0/ports/p1"
-PATIENCE = 20.0  # seconds; nothing waits so long unless the machine stands still
+PATIENCE = 60.0  # seconds; nothing waits so long
 
 
 def at_once(then, _many):
@@ -149,7 +149,7 @@ async def test_a_passive_side_that_is_away_costs_no_read(ahead, client, target):
 
 
 async def test_a_passive_side_that_says_nothing_costs_no_read(make_gateway, connect, target):
-    gateway = await make_gateway(ahead_timeout=0.05, head_timeout=0.2)  # looked at four times as often
+    gateway = await make_gateway(ahead_timeout=0.05, body_timeout=0.2)  # looked at four times as often
     await gateway.switch(Route.CAPTURE)
     await gateway.switch_reads("target")
     gateway.permit = at_once
@@ -345,8 +345,9 @@ async def pool(clean, source, target, journal):
         stop_grace=0.5,
         # a busy machine is no reason to replace anybody, nor to give up
         lease=60.0,
-        confirm_timeout=30.0,
+        confirm_timeout=60.0,
         reads_patience=PATIENCE,
+        **UNHURRIED,
     )
     made = GatewayPool(settings, journal, None, Route.CAPTURE)
     await made.start()
@@ -394,7 +395,7 @@ async def main():
     journal = await Journal.open(sys.argv[1])
     settings = GatewaySettings(
         listen="127.0.0.1:0", source=sys.argv[2], target=sys.argv[3], workers=2, heartbeat=0.05, lease=60.0,
-        confirm_timeout=30.0, reads_patience=0.2
+        confirm_timeout=60.0, reads_patience=0.2
     )
     pool = GatewayPool(settings, journal, None, Route.CAPTURE)
     await pool.start()

@@ -261,8 +261,9 @@ async def test_one_empty_line_before_a_request_is_forgiven(client):
 
 
 async def test_slow_clients_time_out(make_gateway, connect, source):
-    gateway = await make_gateway(head_timeout=0.1, body_timeout=0.1, idle_timeout=0.1)
-    slow_head, slow_body, idle = [await connect(gateway) for _ in range(3)]
+    hurried = await make_gateway(head_timeout=0.1, body_timeout=0.1)
+    slow_head, slow_body = [await connect(hurried) for _ in range(2)]
+    idle = await connect(await make_gateway(idle_timeout=0.1))
     await slow_head.send(b"GET / HTTP/1.1\r\n")
     await slow_body.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
     status, head, _ = await slow_head.answer()
@@ -314,17 +315,19 @@ async def test_a_streamed_write_is_never_sent_twice(client, source):
 
 
 async def test_a_write_does_not_use_a_connection_that_was_idle_for_long(make_gateway, connect, source):
-    gateway = await make_gateway(upstream_idle_for_writes=0.02)
-    client = await connect(gateway)
+    client = await connect(await make_gateway(upstream_idle_for_writes=60))
     await client.ask("POST", "/", b"{}")
     await client.ask("POST", "/", b"{}")
     assert source.connections == 1
-    await asyncio.sleep(0.05)
-    await client.ask("GET", "/")
-    assert source.connections == 1
-    await asyncio.sleep(0.05)
+    client = await connect(await make_gateway(upstream_idle_for_writes=0.02))
     await client.ask("POST", "/", b"{}")
     assert source.connections == 2
+    await asyncio.sleep(0.05)
+    await client.ask("GET", "/")
+    assert source.connections == 2
+    await asyncio.sleep(0.05)
+    await client.ask("POST", "/", b"{}")
+    assert source.connections == 3
 
 
 async def test_an_answer_that_breaks_off_is_cut_for_the_client_too(client, source):
@@ -406,7 +409,7 @@ async def test_a_slow_client_slows_the_upstream_down(client, source):
 
 @pytest.mark.parametrize(("route", "counted"), [(Route.PASS, 0), (Route.CAPTURE, 200)])
 async def test_a_client_that_never_takes_its_answer_is_cut(make_gateway, connect, source, route, counted):
-    gateway = await make_gateway(body_timeout=0.1, idle_timeout=0.2)
+    gateway = await make_gateway(body_timeout=0.1, idle_timeout=1.0)
     await gateway.switch(route)
     source.script = lambda *_: answer(b"x" * 20_000_000)
     client = await connect(gateway)
@@ -460,16 +463,19 @@ async def test_a_slow_upstream_slows_the_client_down(make_gateway, connect, clea
 
 
 async def test_a_reader_that_leaves_frees_its_upstream(gateway, client, source):
-    async def late(*_):
-        await asyncio.sleep(0.3)
+    over = asyncio.Event()
 
-    source.script = late
+    async def never(*_):
+        await over.wait()
+
+    source.script = never
     await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await eventually(lambda: source.seen)
     client.reset()
     await eventually(lambda: gateway.balancer.busy == 0)
     await eventually(lambda: gateway.stats.requests)
     assert gateway.stats.requests == {("pass", "GET", 0): 1}
+    over.set()
 
 
 async def test_waiting_for_a_connection_when_all_are_taken(make_gateway, connect, source):

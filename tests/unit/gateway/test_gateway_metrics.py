@@ -58,7 +58,7 @@ async def test_requests_are_counted_by_route_method_resource_and_status(make_gat
 async def test_what_is_held_is_seen(make_gateway, connect):
     gateway = await make_gateway(metrics_listen="127.0.0.1:0")
     client = await connect(gateway)
-    await gateway.hold(5)
+    await gateway.hold(60)
     asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
     await eventually(lambda: gateway.stats.held_now)
     assert value((await figures(gateway))[2], "alcor_gateway_held_writes") == 1

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from gateway_harness import RawClient, answer, eventually
+from gateway_harness import PATIENCE, UNHURRIED, RawClient, answer, eventually
 
 from alcor_migrate.errors import GatewayError, JournalStalled
 from alcor_migrate.gateway import Caller, GatewayPool, GatewaySettings, Policy, Route, open_gateway
@@ -32,7 +33,8 @@ def make_pool(clean, source, target, journal):
             "orphan_patience": 0.2,
             # a busy machine is no reason to replace anybody
             "lease": 60.0,
-            "confirm_timeout": 30.0,
+            "confirm_timeout": 60.0,
+            **UNHURRIED,
         }
         pool = open_gateway(GatewaySettings(**fields | changes), journal, identify, route)
         assert isinstance(pool, GatewayPool)
@@ -59,24 +61,31 @@ def open_to(clean):
 
 @pytest.fixture
 def connect_to_each(open_to):
-    """A connection to each worker: which one it is shows in whose number of open sockets grows."""
+    """A connection to each worker: the kernel knows who holds its other end."""
 
-    def sockets(pid):
+    def socket_of(client):
+        """The other end's, as files of a process are named; empty before it is accepted."""
+        ours, theirs = (client.writer.get_extra_info(name)[1] for name in ("sockname", "peername"))
+        for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            _, local, remote, *_, inode = line.split()[:10]
+            if (int(local[-4:], 16), int(remote[-4:], 16)) == (theirs, ours):
+                return f"socket:[{inode}]"
+        return ""
+
+    def files(pid):
         # not one that is closed between the listing and the look
-        count = 0
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
-                count += str(fd.readlink()).startswith("socket")
-        return count
+                yield str(fd.readlink())
 
     async def connect(pool):
         found = {}
         for _ in range(200):
-            before = {pid: sockets(pid) for pid in pool.workers}
             client = await open_to(pool.address)
 
-            def whose(before=before):
-                return next((pid for pid in before if sockets(pid) > before[pid]), None)
+            def whose(client=client):
+                name = socket_of(client)
+                return next((pid for pid in pool.workers if name in files(pid)), None)
 
             await eventually(whose)
             found.setdefault(whose(), client)
@@ -123,7 +132,7 @@ async def test_a_hold_holds_and_ends_everywhere(make_pool, connect_to_each, open
 
     # one worker's share of the room is full: it ends for all
     more = await open_to(pool.address), await open_to(pool.address), await open_to(pool.address)
-    await pool.hold(30)
+    await pool.hold(60)
     answers = await asyncio.gather(*ask(*clients, *more))
     assert {body for _, _, body in answers} == {b"source"}
     assert pool.stats.holds_expired == 2
@@ -131,10 +140,10 @@ async def test_a_hold_holds_and_ends_everywhere(make_pool, connect_to_each, open
         client.writer.transport.abort()
 
     # released
-    epoch = await pool.hold(5)
+    epoch = await pool.hold(60)
     asking = ask(*clients)
     await eventually(lambda: pool.stats.held_now == 2)
-    assert await pool.drained(2)
+    assert await pool.drained(60)
     before = len(source.seen)
     pool.claim(epoch)
     await pool.release(Route.TARGET, epoch=epoch)
@@ -163,7 +172,7 @@ async def test_a_projects_writes_keep_their_order_across_workers(make_pool, conn
         return answer(b"done")
 
     target.script = work
-    await pool.hold(10)
+    await pool.hold(60)
     asking, names = [], []
     for number, client in enumerate(turns):
         names.append(b"%c%02d" % (b"ab"[number // 2 % 2], number))
@@ -182,7 +191,7 @@ async def test_a_projects_writes_keep_their_order_across_workers(make_pool, conn
 async def test_a_worker_that_dies_in_a_hold_holds_nobody_up(make_pool, connect_to_each, target):
     pool = await make_pool()
     each = await connect_to_each(pool)
-    await pool.hold(20)
+    await pool.hold(60)
     asking = {}
     for number, (pid, client) in enumerate(each.items()):
         asking[pid] = asyncio.create_task(client.ask("POST", "/", b"{}", b"X-Auth-Token: same"))
@@ -234,11 +243,11 @@ async def test_switching_a_hundred_times_under_load(make_pool, open_to):
         phase += 1
         await pool.switch(to)
         phase, right = phase + 1, to.side
-        await asyncio.sleep(0.02)
+        await eventually(lambda goal=sure + 3: sure >= goal)
     stop.set()
     await asyncio.gather(*loads)
     assert wrong == []
-    assert min(done, sure) > 200
+    assert done >= sure >= 300
     assert (pool.epoch, pool.restarts) == (100, 0)
 
 
@@ -272,12 +281,13 @@ async def test_a_killed_worker_loses_no_acknowledged_write(make_pool, open_to, s
 
     writers = [asyncio.create_task(write(n)) for n in range(8)]
     for kills in range(1, 3):
-        await asyncio.sleep(0.2)
+        before = len(acknowledged)
+        await eventually(lambda before=before: len(acknowledged) >= before + 20)
         os.kill(pool.workers[0], signal.SIGKILL)
-        await eventually(lambda kills=kills: pool.restarts == kills and len(pool.workers) == 2, 10)
+        await eventually(lambda kills=kills: pool.restarts == kills and len(pool.workers) == 2)
     stop.set()
     await asyncio.gather(*writers)
-    assert await pool.drained(3)
+    assert await pool.drained(60)
     events = await journal.read(after=0, limit=10**6)
     recorded = [json.loads(e.outcome.body)["id"] for e in events if e.outcome.status == 201]
     unknown = [json.loads(e.intent.body)["name"] for e in events if e.outcome.unknown]
@@ -294,12 +304,12 @@ async def test_writes_of_a_dead_worker_keep_a_hold_from_being_drained(make_pool,
     (pid, client), *_ = (await connect_to_each(pool)).items()
     await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
     await eventually(lambda: source.seen)
+    killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     await eventually(lambda: pool.restarts)
-    await pool.hold(5)
-    assert pool.in_flight_writes == 1
-    assert not await pool.drained(0.1)
-    assert await pool.drained(3)
+    await pool.hold(60)
+    assert await pool.drained(60)
+    assert time.monotonic() - killed >= 0.5
     (event,) = await journal.read(after=0)
     assert event.outcome.unknown
     never.set()
@@ -316,7 +326,7 @@ async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, con
         os.kill(pid, signal.SIGCONT)
     with contextlib.suppress(ConnectionError):
         assert await client.rest() == b""
-    await eventually(lambda: len(pool.workers) == 2, 10)
+    await eventually(lambda: len(pool.workers) == 2)
     assert pid not in pool.workers
     assert [s.line for s in source.seen] == ["POST /before HTTP/1.1"]
     after = await connect_to_each(pool)
@@ -324,11 +334,11 @@ async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, con
 
 
 async def test_a_worker_that_is_silent_for_a_lease_is_replaced(make_pool):
-    pool = await make_pool(lease=0.3)
+    pool = await make_pool(lease=1.0)
     pid = pool.workers[0]
     os.kill(pid, signal.SIGSTOP)
-    await eventually(lambda: pool.restarts == 1 and len(pool.workers) == 2, 10)
-    assert pid not in pool.workers
+    await eventually(lambda: pid not in pool.workers and len(pool.workers) == 2)
+    assert pool.restarts >= 1  # on a busy machine the other one may be silent for as long
 
 
 async def stalled(_intent):
@@ -374,7 +384,12 @@ async def main():
     )
     pool = GatewayPool(settings, journal, None, Route.CAPTURE)
     await pool.start()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: asyncio.ensure_future(pool.hold(60)))
+
+    async def hold():
+        await pool.hold(60)
+        print("holds", flush=True)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: asyncio.ensure_future(hold()))
     print(pool.address, *pool.workers, flush=True)
     await asyncio.Event().wait()
 
@@ -413,13 +428,20 @@ async def test_workers_end_with_their_master_even_when_stopped(master):
     process, _, pids = master
     os.kill(pids[0], signal.SIGSTOP)
     process.kill()
-    await eventually(lambda: all(gone(pid) for pid in pids), 5)
+    await eventually(lambda: all(gone(pid) for pid in pids))
+
+
+async def writes_go_on(client):
+    """A worker that has not heard from its master for a lease lets none through, also where the machine paused."""
+    async with asyncio.timeout(PATIENCE):
+        while (await client.ask("POST", "/", b"{}"))[0] != 200:
+            await asyncio.sleep(0.05)
 
 
 async def test_without_a_master_writes_stop_and_reads_go_on(master, open_to, source):
     process, address, _ = master
     client = await open_to(address)
-    assert (await client.ask("POST", "/", b"{}"))[0] == 200
+    await writes_go_on(client)
     process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(1.2)
     seen = len(source.seen)
@@ -428,28 +450,20 @@ async def test_without_a_master_writes_stop_and_reads_go_on(master, open_to, sou
     assert len(source.seen) == seen
     assert (await client.ask("GET", "/"))[0] == 200
     process.send_signal(signal.SIGCONT)
-    for _ in range(50):
-        if (await client.ask("POST", "/", b"{}"))[0] == 200:
-            break
-        await asyncio.sleep(0.05)
-    else:
-        raise AssertionError("writes never went on")
+    await writes_go_on(client)
 
 
 async def test_nobody_is_held_for_a_master_that_stands_still(master, open_to, source):
     process, address, _ = master
-    process.send_signal(signal.SIGUSR1)
     client = await open_to(address)
-    asking = None
-    for _ in range(50):
-        asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
-        if not (await asyncio.wait({asking}, timeout=0.8))[0]:
-            break
+    process.send_signal(signal.SIGUSR1)
+    assert await asyncio.to_thread(process.stdout.readline) == "holds\n"
+    asking = asyncio.create_task(client.ask("POST", "/", b"{}"))
+    await asyncio.wait({asking}, timeout=0.2)
     process.send_signal(signal.SIGSTOP)
-    seen = len(source.seen)
     status, head, _ = await asking
     assert (status, b"Retry-After" in head) == (503, True)
-    assert len(source.seen) == seen
+    assert source.seen == []
 
 
 async def test_the_master_hears_of_a_share_of_what_its_workers_have_read(make_pool, open_to):
