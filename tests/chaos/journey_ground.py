@@ -170,18 +170,19 @@ class Disk:
 class Trial(Journey):
     """The migration of one run: everything of it is fresh, and it reaches both sides by the ground's wires."""
 
-    def __init__(self, ground, journal, workers, clock):
+    def __init__(self, ground, journal, workers, clock, slowness=1.0):
         super().__init__(
             ground.lab,
             keys={
                 "source": {"url": _by(ground.wires["neutron wire"])},
                 "target": {"url": _by(ground.wires["alcor wire"])},
-                "gateway": {"workers": workers, "checks": {"interval": 0.5, "timeout": 2.0}},
+                "gateway": {"workers": workers, "checks": {"interval": 0.5, "timeout": 2.0 * slowness}},
                 "engine": {"sweep_interval": 1.5, "attention_after": 8.0},
             },
         )
         self.disk = Disk(self.lab.directory / "disk")
         self.state_dir = self.disk.place / "state"
+        self.workers = workers
         self._journal = journal
         self._clock = clock
         self.clock_file = self.lab.directory / "clock"
@@ -206,6 +207,11 @@ class Trial(Journey):
         )
         self._run.wait_ready(PATIENT)
 
+    @property
+    def turns_clock(self):
+        """Whether its clock can be set."""
+        return self._clock is not None
+
     def _faked(self):
         if self._clock is None:
             return {}
@@ -224,7 +230,7 @@ class Trial(Journey):
         new.write_text(f"{seconds:+d}s\n", encoding="ascii")
         new.replace(self.clock_file)
 
-    async def say(self, verb, patience=STATUS_PATIENCE, /, **arguments):
+    async def say(self, verb, patience, /, **arguments):
         """Ask the running migration. Raises AlcorError, TimeoutError."""
         async with asyncio.timeout(patience):
             return await control.call(str(self.state_dir), verb, **arguments)

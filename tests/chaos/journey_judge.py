@@ -50,6 +50,7 @@ class Evidence:
     verified: dict = field(default_factory=dict)
     troubles: list = field(default_factory=list)
     """What did not come about in time, or ended by itself."""
+    grace: float = GRACE
 
 
 def judge(seen):
@@ -68,7 +69,7 @@ def judge(seen):
         shown = "; ".join(json.dumps(each) for each in seen.verified.get("shown", [])[:3])
         verdict.mismatches.append(f"verify finds {seen.verified['mismatches']} mismatches: {shown}")
     verdict.mismatches += [f"{v.client}: {v.path}: {v.problem}" for v in seen.violations]
-    verdict.mismatches += failed_by_us(seen.failures, seen.windows, uncertain)
+    verdict.mismatches += failed_by_us(seen, uncertain)
     verdict.mismatches += inconsistent(seen.entries, seen.status)
     verdict.mismatches += seen.troubles
     return verdict
@@ -80,9 +81,9 @@ def told(loss):
     return f"{loss.client}'s {loss.kind} {loss.id} is {loss.problem}{fields}"
 
 
-def during(start, end, windows):
+def during(start, end, windows, grace=GRACE):
     """Whether a request was under way while something was broken, or had just been."""
-    return any(start <= window.end + GRACE and end >= window.start for window in windows)
+    return any(start <= window.end + grace and end >= window.start for window in windows)
 
 
 def forget_what_a_fault_hid(seen):
@@ -91,7 +92,7 @@ def forget_what_a_fault_hid(seen):
     hidden = {
         failure.path.split("?")[0]
         for failure, end in seen.failures
-        if failure.method != "GET" and during(failure.at, end, seen.windows)
+        if failure.method != "GET" and during(failure.at, end, seen.windows, seen.grace)
     }
     for record in seen.records.values():
         for owned in record.objects.values():
@@ -100,12 +101,12 @@ def forget_what_a_fault_hid(seen):
     return hidden
 
 
-def failed_by_us(failures, windows, uncertain):
+def failed_by_us(seen, uncertain):
     """Requests that failed although nothing was broken, or that denied what was acknowledged."""
     found = []
-    for failure, end in failures:
+    for failure, end in seen.failures:
         known = failure.status in BROKEN or failure.method != "GET" or failure.path.split("?")[0] in uncertain
-        if not (known and during(failure.at, end, windows)):
+        if not (known and during(failure.at, end, seen.windows, seen.grace)):
             what = f"{failure.method} {failure.path} was answered {failure.status} at {failure.at:.3f}"
             found.append(f"{failure.client}: {what}: {failure.body[:200]}")
     return found
@@ -144,9 +145,11 @@ def inconsistent(entries, status):
     found = []
     state = standing = State.NEW
     tokens = Counter()
-    switched = "source"
+    switched = reads = "source"
     for entry in entries:
         before, after = State(entry["before"]), State(entry["after"])
+        if entry["act"] == "reads":
+            reads = "target" if "to Alcor" in entry["reason"] else "source"
         if entry["act"] != TRANSITION:
             continue
         if before is not state:
@@ -155,13 +158,15 @@ def inconsistent(entries, status):
             found.append(f"the audit log has {before.value} to {after.value}, which cannot be")
         if (before.value, after.value) in HANDED_OVER:
             tokens[entry["evidence"].get("token")] += 1
-            switched = "target" if after is State.SWITCHED else "source"
+            switched = reads = "target" if after is State.SWITCHED else "source"
         state = after
         standing = standing if after is State.NEEDS_ATTENTION else after
     if state.value != status["state"]:
         found.append(f"the status says {status['state']}, the audit log ends with {state.value}")
     if switched != status["active"]:
         found.append(f"the active side is the {status['active']}, by the audit log the {switched}")
+    if reads != status["reads"]["side"]:
+        found.append(f"reads go to the {status['reads']['side']}, by the audit log to the {reads}")
     found += [f"the audit log has handover {token} {n} times" for token, n in tokens.items() if n > 1 or not token]
     done = {attempt["token"] for attempt in status["attempts"] if attempt["succeeded"]}
     found += [f"attempt {token} succeeded, and the audit log has no handover of it" for token in done - set(tokens)]

@@ -49,7 +49,12 @@ def evidence(found=None, **more):
     record = Record()
     record.add(Owned("network", "n1", {"name": "wanda-1-1"}))
     record.add(Owned("network", "n9", {}, state="deleted"))
-    status = {"state": "switched", "active": "target", "attempts": [{"token": TOKEN, "succeeded": True}]}
+    status = {
+        "state": "switched",
+        "active": "target",
+        "reads": {"side": "target"},
+        "attempts": [{"token": TOKEN, "succeeded": True}],
+    }
     well = Evidence({"wanda": record}, found, found, found, status=status, entries=STORY)
     well.verified = {"mismatches": 0}
     return dataclasses.replace(well, **more)

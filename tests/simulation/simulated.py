@@ -95,6 +95,10 @@ class SimulatedJournal:
         self._open = set()
 
     @property
+    def open_intents(self):
+        return len(self._open)
+
+    @property
     def position(self):
         return self._disk.events[-1].position if self._disk.events else 0
 

@@ -57,12 +57,12 @@ def test_its_children_end_with_it(processes):
     family = f"import os, subprocess, sys; print(subprocess.Popen({SLEEP!r}).pid, flush=True); os.wait()"
     parent = processes.spawn("parent", [sys.executable, "-c", family])
     parent.ready = lambda: parent.tail().isdigit()
-    parent.wait_ready(10)
+    parent.wait_ready(60)
     child = int(parent.tail())
     handle = os.pidfd_open(child)
     try:
         parent.kill()
-        ended, _, _ = select.select([handle], [], [], 10)  # a pidfd is readable when its process has ended
+        ended, _, _ = select.select([handle], [], [], 60)  # a pidfd is readable when its process has ended
     finally:
         os.close(handle)
     assert ended
@@ -74,7 +74,7 @@ def test_what_does_not_come_up_says_why(processes):
         "broken", [sys.executable, "-c", "raise SystemExit('no such luck')"], ready=lambda: False
     )
     with pytest.raises(LabError, match=r"broken ended with code 1 before it was ready: no such luck") as caught:
-        broken.wait_ready(10)
+        broken.wait_ready(60)
     assert "broken.log" in caught.value.next_step
 
 

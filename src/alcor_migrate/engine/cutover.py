@@ -1,12 +1,15 @@
 """The handover of the API traffic from one side to the other: cutover forwards, reverse backwards, one protocol.
 
-    catch up → look again at what changed just now → hold → in-flight writes drained → position taken *then*
-    → replayed to it, as the attempt's own token confirms → last look at what changed since the first → recorded
-    → flipped → released
+    catch up → look again at what changed just now, until a quiet moment → hold → in-flight writes drained
+    → position taken *then* → replayed to it, as the attempt's own token confirms → last look at what changed since
+    the first → recorded → flipped → released
 
-Everything between hold and release happens within the hold's bound. Whatever is late or fails releases the held
-writes to the old side; the attempt is counted, and another follows after a pause. Each attempt has its own token,
-so that a stale mark is never taken for the new one. Nothing throttles inside the hold, and no hook runs in it.
+Before the hold nobody waits, so it begins at a moment that leaves it the least to do: no write in flight, nothing to
+replay, nothing changed since it was looked at. Where writes never cease there is no such moment; after some seconds
+the hold begins all the same. Everything between hold and release happens within the hold's bound. Whatever is
+late or fails releases the held writes to the old side; the attempt is counted, and another follows after a pause. Each
+attempt has its own token, so that a stale mark is never taken for the new one. Nothing throttles inside the hold, and
+no hook runs in it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import structlog
@@ -34,8 +37,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_T = TypeVar("_T")
+
 _CATCH_UP = 15.0
 _LOW_LAG = 0.3
+_QUIET = 20.0
+"""Seconds that a quiet moment is waited for; more than the gateway waits for a write whose answer was lost."""
+_MOMENT = 0.005
+"""Seconds between two looks for it."""
 _LAST_LOOK = 200
 """How many recently changed objects the last look reads again; more would not fit into the hold."""
 _RESERVE = 0.2
@@ -144,10 +153,7 @@ class Handover:
     async def _try(self, to: str, attempt: Attempt, record: Callable[[Attempt], None]) -> None:
         old, new = (Route.CAPTURE, Route.TARGET) if to == "target" else (Route.TARGET, Route.CAPTURE)
         try:
-            await self._unless_aborted(self._catch_up())
-            looked = time.monotonic()
-            await self._unless_aborted(self._look())
-            await self._unless_aborted(self._catch_up())
+            looked = await self._unless_aborted(self._approach())
         except NotNow as error:
             attempt.reason, attempt.why = f"{error.message}; nothing was held", error.why
             return
@@ -194,13 +200,30 @@ class Handover:
         if self._replay.poison:
             raise NotNow(f"{len(self._replay.poison)} objects were not taken by the passive side", REJECTED)
 
-    async def _look(self) -> None:
-        """Read again what changed just now while nobody waits, so that little of it is left to the last look."""
+    async def _approach(self) -> float:
+        """Come as near as can be while nobody waits; answers when what changed was last looked at (monotonic)."""
+        await self._catch_up()
+        looked, until = await self._look(), time.monotonic() + _QUIET
+        while (busy := self._journal.open_intents or not self._replay.idle) or self._replay.recent(looked):
+            if time.monotonic() > until:
+                looked = await self._look()
+                await self._catch_up()
+                break
+            if busy:
+                await asyncio.sleep(_MOMENT)
+            else:
+                looked = await self._look()
+        return looked
+
+    async def _look(self) -> float:
+        """Read again what changed just now, so that little of it is left to the last look; answers when it began."""
+        began = time.monotonic()
         try:
             async with asyncio.timeout(_CATCH_UP):
                 await self._replay.recheck(self._replay.recent())
         except TimeoutError:
             raise NotNow(f"what changed just now was not read again within {_CATCH_UP:g} s", LAG) from None
+        return began
 
     async def _catch_up(self) -> None:
         """Wait, without holding anyone, until the lag is as low as it gets under load."""
@@ -210,7 +233,7 @@ class Handover:
                 raise NotNow(f"the lag stayed above {_LOW_LAG:g} s for {_CATCH_UP:g} s", LAG)
             await asyncio.sleep(0.02)
 
-    async def _unless_aborted(self, work: Coroutine[None, None, None]) -> None:
+    async def _unless_aborted(self, work: Coroutine[None, None, _T]) -> _T:
         """Do it, unless `abort` is called before it is done. Raises NotNow then."""
         task = asyncio.ensure_future(work)
         try:
@@ -222,7 +245,7 @@ class Handover:
                 await asyncio.wait({task})
         if task.cancelled():
             raise NotNow(self._aborted.result(), ABORTED)
-        task.result()
+        return task.result()
 
 
 def _since(start: float) -> float:

@@ -112,6 +112,11 @@ class Replay:
         """Age in seconds of the oldest entry that is not applied; 0 when all are."""
         return 0.0 if self._oldest is None else max(0.0, time.time() - self._oldest)
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that the journal holds is applied, and nobody waits for a recheck."""
+        return self.applied >= self._journal.position and not self._asked
+
     def sides(self, active: str | None = None) -> tuple[Side, Side]:
         """(active side, passive side)."""
         name = active or self.active

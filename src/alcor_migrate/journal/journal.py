@@ -106,6 +106,11 @@ class Journal:
         return self._position
 
     @property
+    def open_intents(self) -> int:
+        """Writes of this run that have no outcome yet."""
+        return len(self._open)
+
+    @property
     def stalled(self) -> bool:
         """Whether the last write failed and none has worked since."""
         return self._stalled

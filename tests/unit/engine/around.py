@@ -140,7 +140,7 @@ def settings(directory, **engine):
     return Settings(
         source=SourceSettings(cloud="prod", url="http://neutron"),
         target=TargetSettings(url="http://alcor"),
-        gateway=GatewayOptions(listen="127.0.0.1:1", max_hold=1.0, shadow=engine.pop("shadow", 0.0)),
+        gateway=GatewayOptions(listen="127.0.0.1:1", max_hold=30.0, shadow=engine.pop("shadow", 0.0)),
         state_dir=str(directory / "state"),
         engine=EngineSettings(sweep_interval=engine.pop("sweep_interval", 30.0), **engine),
     )
@@ -164,7 +164,7 @@ async def migrating(directory, around, **engine):
             await migration.close()
 
 
-async def until(check, seconds=10.0):
+async def until(check, seconds=60.0):
     """Wait for something to become true, bounded by a time that only matters when it never does."""
     async with asyncio.timeout(seconds):
         while not check():

@@ -81,7 +81,7 @@ async def test_started_again_it_goes_on_where_it_was(tmp_path, around):
 
 
 async def test_a_write_that_a_crash_cut_off_is_given_time_before_it_is_looked_at(tmp_path, around, monkeypatch):
-    monkeypatch.setattr(conductor, "ORPHAN_PATIENCE", 0.4)
+    monkeypatch.setattr(conductor, "ORPHAN_PATIENCE", 600.0)
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
         intent = Intent(method="POST", path="/v2.0/networks", request_id="r", started_at=time.time())
@@ -90,6 +90,8 @@ async def test_a_write_that_a_crash_cut_off_is_given_time_before_it_is_looked_at
         with pytest.raises(GateClosed, match="unknown writes"):
             await migration.cutover("ann")
         around.source.put("network", id="late", name="Neutron was still at work on it")
+    monkeypatch.setattr(conductor, "ORPHAN_PATIENCE", 0.01)
+    async with migrating(tmp_path, around) as migration:
         await until(lambda: Key("network", "late") in around.target.objects)
         assert (await migration.cutover("ann")).succeeded
 
@@ -420,8 +422,8 @@ async def test_a_verb_that_is_refused_leaves_the_sweep_alone_that_may_open_its_g
 async def test_a_dry_run_measures_each_step_and_does_none_of_them(tmp_path, around):
     async with migrating(tmp_path, around) as migration:
         await ready(migration)
-        found = await migration.look_ahead("cutover", "ann", 2.0)
-        assert found.max_hold_ms == 2000
+        found = await migration.look_ahead("cutover", "ann", 60.0)
+        assert found.max_hold_ms == 60_000
         assert found.fits
         assert [step.expected_ms is not None for step in found.steps] == [True] * 5 + [False]
         assert "no handover was made yet" in found.steps[-1].basis

@@ -27,7 +27,7 @@ async def running(replay):
 
 
 async def level(replay, journal):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await replay.reach(journal.position)
 
 
@@ -111,7 +111,7 @@ async def test_a_side_that_is_down_delays_and_loses_nothing(replay, journal, wri
     source.put("network", id="n")
     await writes.record("POST", "/v2.0/networks", {"network": {"id": "n"}})
     async with running(replay):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not replay.trouble:
                 await asyncio.sleep(0.01)
         assert "target" in replay.trouble
@@ -166,7 +166,7 @@ async def test_copy_takes_everything_even_from_a_quiet_source(replay, journal, s
         source.put("network", id=f"n{number}")
         source.put("port", id=f"p{number}", network_id=f"n{number}", mac_address=f"m{number}")
     progress = CopyProgress()
-    async with running(replay), asyncio.timeout(5):
+    async with running(replay), asyncio.timeout(60):
         await Copy(source, journal, replay, 2, progress).run(lambda _: None)
     assert target.objects == source.objects
     assert progress.copied == 14
@@ -188,7 +188,7 @@ async def test_the_next_resource_is_read_while_the_last_page_of_one_is_loaded(re
         return await take(changes)
 
     source.after_page, target.apply = note, apply
-    async with running(replay), asyncio.timeout(5):
+    async with running(replay), asyncio.timeout(60):
         await Copy(source, journal, replay, 2, CopyProgress()).run(
             lambda progress: saved.append([r.resource for r in progress.resources if r.finished and r.copied])
         )
@@ -209,7 +209,7 @@ async def test_what_is_written_while_a_page_travels_is_not_overwritten_by_it(rep
 
     source.after_page = write_meanwhile
     progress = CopyProgress()
-    async with running(replay), asyncio.timeout(5):
+    async with running(replay), asyncio.timeout(60):
         await Copy(source, journal, replay, 2, progress).run(lambda _: None)
         await level(replay, journal)
     assert target.objects == {Key("network", "n1"): {"id": "n1", "name": "new"}}
@@ -229,7 +229,7 @@ async def test_what_vanished_with_its_owner_is_not_brought_by_a_page(replay, jou
             await writes.record("DELETE", "/v2.0/security-groups/g")
 
     source.after_page = delete_meanwhile
-    async with running(replay), asyncio.timeout(5):
+    async with running(replay), asyncio.timeout(60):
         await Copy(source, journal, replay, 2, CopyProgress()).run(lambda _: None)
         await level(replay, journal)
     assert target.objects == source.objects == {}
@@ -309,7 +309,7 @@ async def _schedule(directory, seed, before, during):
         await write(operation)
     source.after_page = between_pages
     replay = Replay(journal, {"source": source, "target": target}, 0, 2, lambda _: None)
-    async with running(replay), asyncio.timeout(20):
+    async with running(replay), asyncio.timeout(60):
         await Copy(source, journal, replay, 2, CopyProgress()).run(lambda _: None)
         for operation in pending:
             await write(operation)
@@ -401,5 +401,5 @@ async def test_replay_ends_when_it_is_told_even_while_it_wakes_up(replay, journa
     replay._wanted.set()
     await waking.wait()
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=5)
+    done, _ = await asyncio.wait({task}, timeout=60)
     assert done

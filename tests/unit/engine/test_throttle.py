@@ -60,15 +60,15 @@ async def test_a_slow_source_holds_pages_back_until_it_is_quick_again(monkeypatc
     slow = True
 
     async def probe():
-        await asyncio.sleep(0.05 if slow else 0)
+        await asyncio.sleep(0.3 if slow else 0)
 
-    held = Throttle(steering(source_latency=0.02), None, probe)
+    held = Throttle(steering(source_latency=0.25), None, probe)
     page = asyncio.create_task(held.passed())
     await until(lambda: held.holds_back)
-    assert "the source answers in 0.0" in held.reason
+    assert "the source answers in " in held.reason
     slow = False
     await page
-    assert held.latency < 0.02
+    assert held.latency < 0.25
 
 
 async def test_a_source_that_does_not_answer_is_left_to_who_reads_it():

@@ -114,7 +114,7 @@ async def journey(directory, url, around=None):
         migration = Migration(type(configured)(**_fields(configured, target=target)), "olga", around)
         await migration.start()
         try:
-            await until(lambda: migration.store.standing is State.READY, 60)
+            await until(lambda: migration.store.standing is State.READY)
             await around.users_go_on(migration.journal)
             await migration.replay.reach(migration.journal.position)
             await migration.upkeep.sweep()

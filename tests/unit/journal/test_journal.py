@@ -8,6 +8,8 @@ from alcor_migrate.errors import JournalError, JournalStalled
 from alcor_migrate.journal import NOT_SENT, Intent, Journal, Outcome
 from alcor_migrate.journal import store as store_module
 
+PATIENCE = 60.0  # seconds; only what never comes takes so long
+
 
 def intent(path="/v2.0/ports", **changes):
     fields = {
@@ -209,11 +211,10 @@ async def test_a_full_store_stalls_intents_and_recovers_when_there_is_room(tmp_p
     database.execute("DELETE FROM journal_intents WHERE seq > 2")
     database.commit()
     database.close()
-    assert await asyncio.wait_for(known, 5) > 0
-    for _ in range(100):
-        if not journal.stalled:
-            break
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE):
+        assert await known > 0
+        while journal.stalled:
+            await asyncio.sleep(0.05)
     assert await journal.intent(intent()) > max(kept)
     await journal.close()
 
@@ -232,7 +233,7 @@ async def test_a_commit_that_failed_late_is_not_kept_twice(journal, monkeypatch)
         return results
 
     monkeypatch.setattr(journal._store, "write", failing)
-    position = await asyncio.wait_for(journal.outcome(seq, outcome()), 5)
+    position = await asyncio.wait_for(journal.outcome(seq, outcome()), PATIENCE)
     assert failures
     events = await journal.read(after=0)
     assert [e.position for e in events if e.seq == seq] == [position]
@@ -244,7 +245,7 @@ async def test_nobody_waits_for_ever_when_the_writer_dies_of_a_defect(journal, m
 
     seq = await journal.intent(intent())
     monkeypatch.setattr(journal._store, "write", defect)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(JournalError, match="writer died: KeyError"):
             await journal.outcome(seq, outcome())
         with pytest.raises(JournalError, match="writer died: KeyError"):
@@ -265,7 +266,7 @@ async def test_closing_while_stalled_fails_what_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(journal._store, "reopen", broken)
     waiting = asyncio.create_task(journal.outcome(seq, outcome()))
     await asyncio.sleep(0.05)
-    await asyncio.wait_for(journal.close(), 5)
+    await asyncio.wait_for(journal.close(), PATIENCE)
     with pytest.raises(JournalError, match="closed"):
         await waiting
 
