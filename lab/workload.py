@@ -509,20 +509,24 @@ class _Client:
             raise _Refused
         if router.expected.get("routes"):
             self._change(router, {"routes": []})
-        subnet = interface.expected["fixed_ips"][0]["subnet_id"]
+        body = {"subnet_id": self._subnet_of(interface).id}
         try:
-            path = f"{router.path}/remove_router_interface"
-            self._write(router, "PUT", path, {"subnet_id": subnet}, expect=OK)
+            self._write(router, "PUT", f"{router.path}/remove_router_interface", body, expect=OK)
         except _Unanswered:
             interface.state = "unknown"
             raise
         self.record.delete(interface)
         self._see_gone(interface)
 
+    def _subnet_of(self, interface: Owned) -> Owned:
+        """The subnet that a router is in by it; its own addresses are not known when the read after it failed."""
+        needs = (self.record.objects[need] for need in interface.needs)
+        return next(need for need in needs if need.kind == "subnet")
+
     def _set_routes(self) -> None:
         interface = self._pick("interface")
         router = self.record.objects[interface.expected["device_id"]]
-        subnet = self.record.objects[interface.expected["fixed_ips"][0]["subnet_id"]]
+        subnet = self._subnet_of(interface)
         if router.state != "live" or subnet.expected["ip_version"] != 4:  # noqa: PLR2004
             raise _Refused
         hop = IPv4Network(subnet.expected["cidr"])[250]
@@ -537,11 +541,10 @@ class _Client:
             self._change(floating, {"port_id": None})
             return
         routed = {
-            fixed["subnet_id"]
+            subnet.id
             for interface in self.record.live("interface")
             if self.record.objects[interface.expected["device_id"]].expected.get("external_gateway_info")
-            for fixed in interface.expected["fixed_ips"]
-            if ":" not in fixed["ip_address"]
+            and (subnet := self._subnet_of(interface)).expected["ip_version"] == 4  # noqa: PLR2004
         }
         taken = {other.expected.get("port_id") for other in self.record.live("floatingip")}
         reached = [

@@ -108,7 +108,7 @@ async def campaign(seeds, told, at_once=1, slowness=1.0):
 
     try:
         async with asyncio.TaskGroup() as lanes:
-            for number in range(at_once):
+            for number in range(1, at_once + 1):
                 lanes.create_task(one_by_one(number))
     finally:
         ports.release()

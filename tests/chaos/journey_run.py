@@ -1,4 +1,4 @@
-"""One run of a journey: the operator who asks for each step, the blows on its way, and the look at both sides after."""
+"""One run of a journey: the operator who asks for each step, the blows on its way, the look at both sides after."""
 
 import asyncio
 import contextlib

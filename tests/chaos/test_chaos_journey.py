@@ -12,9 +12,11 @@ from lab.record import PATHS, Owned, Record
 from lab.workload import Failure, Violation
 from tests.chaos import journey
 from tests.chaos.journey_judge import Evidence, Window, judge
+from tests.chaos.journey_plan import AHEAD, BACK, LEGS, WORKERS, is_there, planned
 from tests.chaos.journey_wire import DEFECTS, Wire
 
 TOKEN = "t-1"
+AWAY = "reads go to Neutron, writes stay"
 FINDINGS = ("lost", "resurrected", "duplicated", "mismatches")
 
 
@@ -26,8 +28,8 @@ def side(*networks):
     return {kind: {} for kind in PATHS} | {"network": {each["id"]: each for each in networks}}
 
 
-def entry(before, after, act="transition", **evidence):
-    return {"act": act, "before": before, "after": after, "evidence": evidence}
+def entry(before, after, act="transition", reason="", **evidence):
+    return {"act": act, "before": before, "after": after, "reason": reason, "evidence": evidence}
 
 
 STORY = [
@@ -112,11 +114,59 @@ def test_what_a_fault_breaks_is_no_finding():
         (evidence(entries=changed(STORY, -1, evidence={"token": "another"})), {"mismatches"}),
         (evidence(entries=changed(STORY, -1, evidence={})), {"mismatches"}),
         (evidence(entries=[*STORY, entry("switched", "completed"), entry("completed", "switched")]), {"mismatches"}),
+        (evidence(entries=[*STORY, entry("switched", "switched", "reads", reason=AWAY)]), {"mismatches"}),
         (evidence(troubles=["migrate ended by itself"]), {"mismatches"}),
     ],
 )
 def test_the_judge_finds(seen, finds):
     assert findings(seen) == finds
+
+
+def test_reads_that_come_back_before_the_writes_follow_are_no_finding():
+    here, there = "catching_up", "ready"
+    there_and_back = [
+        entry(there, there, "reads", reason=f"reads go to {to}, writes stay") for to in ("Alcor", "Neutron")
+    ]
+    at = STORY.index(entry(here, there)) + 1
+    assert findings(evidence(entries=[*STORY[:at], *there_and_back, *STORY[at:]])) == set()
+
+
+def test_a_seed_is_a_plan_and_plans_have_everything():
+    stores = ["sqlite", "mariadb"]
+    plans = [planned(seed, stores) for seed in range(200)]
+    assert plans == [planned(seed, stores) for seed in range(200)]
+    assert {plan.store for plan in plans} == set(stores)
+    assert {plan.workers for plan in plans} == set(WORKERS)
+    assert {plan.turns_clock for plan in plans} == {True, False}
+    assert {tuple(step for step in plan.steps if step in LEGS) for plan in plans} == {LEGS[:2], LEGS[:3], LEGS}
+    assert {where for plan in plans for where in zip(plan.steps, plan.steps[1:], strict=False)} >= {
+        ("ready", AHEAD),
+        ("reversed", AHEAD),
+        ("switched", AHEAD),
+        (AHEAD, BACK),
+        (AHEAD, "switched"),
+        (AHEAD, "reversed"),
+        (BACK, "switched"),
+        (BACK, "reversed"),
+    }
+    assert all("switched" in plan.steps for plan in plans)
+
+
+@pytest.mark.parametrize(
+    ("step", "active", "reads", "there"),
+    [
+        (AHEAD, "source", "target", True),
+        (AHEAD, "source", "source", False),
+        (AHEAD, "target", "source", True),
+        (BACK, "target", "target", True),
+        (BACK, "target", "source", False),
+        (BACK, "source", "source", True),
+        ("ready", "source", "target", True),
+        ("switched", "source", "target", False),
+    ],
+)
+def test_a_step_is_done_when_the_status_says_so(step, active, reads, there):
+    assert is_there(step, {"state": "ready", "active": active, "reads": {"side": reads}}) is there
 
 
 def test_one_rule_twice_and_one_router_twice_in_a_subnet_are_duplicates():
