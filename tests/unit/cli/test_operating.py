@@ -7,13 +7,11 @@ import socket
 import stat
 
 import pytest
-from test_accidents import Cloud, running, wait_until
+from test_accidents import PATIENCE, Cloud, running, wait_until
 
 from alcor_migrate import control
 
 pytestmark = pytest.mark.process
-
-PATIENCE = 90  # seconds, on a machine that has other things to do
 
 
 @pytest.fixture
@@ -27,7 +25,7 @@ def cloud(tmp_path):
 def say(cloud, line):
     """As `echo LINE | nc -U console.sock`."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         connection.connect(str(cloud.state / "console.sock"))
         connection.sendall(line.encode() + b"\n")
         return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
@@ -35,7 +33,7 @@ def say(cloud, line):
 
 def test_it_is_steered_while_it_runs_by_command_and_by_socket(cloud):
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"], PATIENCE)
+        wait_until(lambda: cloud.status()["ready"])
         assert "throttled" in cloud.run("control", "throttle").stdout
         assert f"{getpass.getuser()} has throttled it" in cloud.run("status").stdout
         assert say(cloud, "no-throttle").startswith("not throttled")
@@ -57,7 +55,7 @@ def test_it_is_steered_while_it_runs_by_command_and_by_socket(cloud):
 
 def test_panic_stops_it_and_resume_lets_it_go_on(cloud):
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"], PATIENCE)
+        wait_until(lambda: cloud.status()["ready"])
         assert "requests go on to Neutron" in cloud.run("control", "panic").stdout
         screen = cloud.run("status").stdout
         assert "needs attention" in screen
@@ -80,7 +78,7 @@ def test_a_dry_run_shows_each_step_with_its_time_and_hooks_have_a_say(cloud, tmp
     refusing.chmod(0o755)
     cloud.configure(engine={"hooks": "hooks"})
     with running(cloud):
-        wait_until(lambda: cloud.status()["ready"], PATIENCE)
+        wait_until(lambda: cloud.status()["ready"])
         shown = cloud.run("cutover", "--dry-run", "--max-hold", "2").stdout
         assert "take the journal's position" in shown
         assert "the bound is 2000 ms" in shown

@@ -18,9 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.ports import Ports
+
 pytestmark = pytest.mark.process
 
 COMMAND = Path(sys.executable).with_name("alcor-controller")
+PATIENCE = 90.0  # seconds; only what never comes takes so long
 
 
 class Keystone(BaseHTTPRequestHandler):
@@ -62,9 +65,12 @@ def keystone():
     server.server_close()
 
 
+@pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """Gives ports that stay ours."""
+    ports = Ports()
+    yield ports.reserve
+    ports.release()
 
 
 def arguments(keystone, tmp_path, port, **more):
@@ -86,7 +92,7 @@ def start(keystone, tmp_path):
         log = (tmp_path / "log").open("a")
         process = subprocess.Popen(arguments(keystone, tmp_path, port), env=environment, stdout=log, stderr=log)
         running.append((process, log))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 return process, call(port, "GET", "/alcor/v1/status")
@@ -110,11 +116,11 @@ def call(port, method, path, body=None):
         data=None if body is None else json.dumps(body).encode(),
         headers={"X-Auth-Token": "good", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 (as above)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 (as above)
         return json.loads(answer.read())
 
 
-def test_every_answered_write_survives_a_kill(start):
+def test_every_answered_write_survives_a_kill(start, free_port):
     port = free_port()
     process, _ = start(port)
     answered, stop = [], threading.Event()
@@ -133,7 +139,7 @@ def test_every_answered_write_survives_a_kill(start):
     writers = [threading.Thread(target=write, args=(worker,)) for worker in range(6)]
     for writer in writers:
         writer.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while len(answered) < 60:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -148,23 +154,23 @@ def test_every_answered_write_survives_a_kill(start):
     assert status["resources"]["vpcs"] == len(names)
 
 
-def test_it_stops_at_sigterm(start, tmp_path):
+def test_it_stops_at_sigterm(start, free_port, tmp_path):
     process, _ = start(free_port())
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert "controller_ready" in (tmp_path / "log").read_text()
     assert "right" not in (tmp_path / "log").read_text()
 
 
 def refused(command, word="right"):
     environment = {**os.environ, "ALCOR_PASSWORD": word}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stderr
 
 
-def test_what_keeps_it_from_starting_is_said_in_a_sentence(keystone, tmp_path):
+def test_what_keeps_it_from_starting_is_said_in_a_sentence(keystone, free_port, tmp_path):
     port = free_port()
     nowhere = f"http://127.0.0.1:{free_port()}/v3"
     assert f"Keystone at {nowhere} cannot be used" in refused(arguments(nowhere, tmp_path, port))
