@@ -3,7 +3,7 @@
 #   make test    every test, unit and lab
 #   make check   lint, types, arrows
 #   make bench   benchmarks, printed as a table; bench-engine SIZE=ports for a cloud of another size
-#   make chaos   a whole migration, there and back, while users write and everything breaks, N=200 times; SEED=
+#   make chaos   a whole migration, there and back, while users write and everything breaks, N=200 times; SEED=, LABS=
 #   make chaos-gateway   kills gateway, upstream and store under load, N=200 times; SEED= repeats one run
 #   make simulate        thousands of schedules of writes, faults and handovers in simulated time, N= of them
 #   make tempest-transparency   OpenStack's API tests directly and through the gateway; TESTS=REGEX for some of them
@@ -74,7 +74,7 @@ bench-gateway: setup-cloud compile
 	$(PY) -m benchmarks gateway
 
 chaos: setup-cloud compile
-	$(PY) -m tests.chaos.journey --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
+	$(PY) -m tests.chaos.journey --runs $(or $(N),200) $(if $(SEED),--seed $(SEED)) $(if $(LABS),--at-once $(LABS))
 
 chaos-gateway: setup-cloud compile
 	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))

@@ -29,6 +29,7 @@ VERB_PATIENCE = 90.0  # seconds
 LOOK = 0.2  # seconds
 PACE_LOOK = 1.0  # seconds
 AFTER_REFUSAL = 0.3  # seconds
+LINGER = 1.5  # seconds in which users read ahead before anything else is asked for
 AFTER_RESUME = 1.0  # seconds: what needs attention is looked at about once in so many
 HOUSEWARMING = 20.0  # seconds
 BELONGINGS = 4  # objects of each user before the first blow
@@ -179,6 +180,8 @@ class Run:
                 await asyncio.sleep(self.rng.expovariate(2.0))  # a handover takes about half a second
                 await self._strike()
             await going
+            if step == AHEAD and not self.troubles:
+                await asyncio.sleep(LINGER)
         finally:
             going.cancel()
             await asyncio.gather(going, return_exceptions=True)

@@ -17,6 +17,10 @@ from tests.chaos.journey_wire import DEFECTS, Wire
 
 TOKEN = "t-1"
 AWAY = "reads go to Neutron, writes stay"
+SAMPLE = "381"
+"""A plan with reads ahead, two workers, a migration that is killed, and no server that takes long to start again."""
+PATIENT = "4"
+"""How slow a machine may be beside ours, where a run has half a minute."""
 FINDINGS = ("lost", "resurrected", "duplicated", "mismatches")
 
 
@@ -233,13 +237,20 @@ async def test_a_wire_is_cut_and_mended(wire, defect, new, old):
     connection[1].transport.abort()
 
 
+def test_the_sample_is_the_same_everywhere_and_has_reads_ahead():
+    plan = planned(int(SAMPLE), ["sqlite"])
+    assert plan == planned(int(SAMPLE), ["sqlite", "mariadb", "postgresql"])
+    assert plan.steps == ("ready", AHEAD, "switched")
+    assert (plan.workers, plan.turns_clock) == (2, False)
+
+
 @pytest.mark.lab
 # openstacksdk uses what it will drop itself
 @pytest.mark.filterwarnings(r"ignore::PendingDeprecationWarning:openstack\..*")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_short_campaign_of_journeys_is_well(tmp_path, capsys):
     result = tmp_path / "chaos" / "journey.json"
-    code = journey.main(["--runs", "1", "--result", str(result)])
+    code = journey.main(["--seed", SAMPLE, "--slowness", PATIENT, "--result", str(result)])
     printed = capsys.readouterr().out
     figures = json.loads(result.read_text())
     assert code == 0, printed
