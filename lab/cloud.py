@@ -32,7 +32,7 @@ TENANTS = {"web-shop": "wanda", "analytics": "anton", "research": "rosa"}
 """Project to user; the project's name is also the cloud's name in clouds.yaml."""
 
 THREADS = 4
-START_TIMEOUT = 90  # seconds
+START_TIMEOUT = 180  # seconds
 
 
 class Lab:

@@ -36,7 +36,7 @@ from alcor_model.errors import AlcorError
 from lab.chart import milliseconds
 from lab.cloud import Lab
 from lab.image import REPOSITORY
-from lab.journey import CLOUD, Journey
+from lab.journey import CLOUD, NOT_SWITCHED, REFUSED, Journey
 from lab.process import stop_recorded
 from lab.report import PAGE, REPORT, Command, Handover, JournalCount, Phase, Recording, Request, objections, write
 from lab.topology import Ref, Topology, build_topology
@@ -53,8 +53,8 @@ RATE = 6.0
 Neutron takes about ten writes a second here, and it has to stay level with Alcor for the way back to be open."""
 WORK = 10.0
 """Seconds that users go on, at least, each time the traffic has been moved or is about to be."""
-REFUSED, GAPS_FOUND, NOT_SWITCHED = 7, 10, 13
-"""Exit codes: a gate is closed; `assess` found what will not move; a handover did not fit into its hold."""
+GAPS_FOUND = 10
+"""Exit code: `assess` found what will not move."""
 GATES_PATIENCE = 20.0
 """Seconds that gates may stay closed before the users slow down."""
 GATES_PATIENCES = 5

@@ -39,9 +39,11 @@ CLOUD = "lab-admin"
 """The source in the configuration, and the name with which `complete` is confirmed."""
 OPERATOR = "demo"
 
-START_TIMEOUT = 30.0  # seconds
+START_TIMEOUT = 120.0  # seconds
 STATUS_TIMEOUT = 15.0  # seconds in which a running migration must answer
-COMMAND_TIMEOUT = 120.0  # seconds
+COMMAND_TIMEOUT = 600.0  # seconds; all attempts of a handover may take minutes under load
+REFUSED, NOT_SWITCHED = 7, 13
+"""Exit codes: a gate is closed; a handover did not fit into its hold."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,8 @@ class Journey:
         """What the status said over time, oldest first; another thread appends."""
         self.status: dict[str, Any] = {}
         """The last status document; empty before the first one."""
+        self._asked = 0.0
+        """When it, or an older one, was asked for (monotonic)."""
         self._interval = interval
         self._max_hold = max_hold
         self._sweep_interval = sweep_interval
@@ -245,6 +249,23 @@ class Journey:
             self._fail(f"`{answer.command}` ended with code {answer.code}: {said}")
         return answer
 
+    def hand_over(self, verb: str, *args: str, tries: int = 5, timeout: float = 240.0) -> Answer:
+        """Cut over or reverse as soon as every gate is open; one may close again in the moment before.
+
+        Raises LabError when the gates stay closed for `timeout` seconds, and when the last of the `tries` fails.
+        """
+        for left in reversed(range(tries)):
+            self.wait_until(lambda _: not self._closed(verb), "every gate open", timeout)
+            answer = self.must(verb, *args, accept=(0, REFUSED, NOT_SWITCHED) if left else (0,))
+            if answer.code == 0:
+                break
+        return answer
+
+    def _closed(self, verb: str) -> list[str]:
+        """The gates that keep a handover from beginning; reverse itself sees to a fresh verification."""
+        itself = "verification" if verb == "reverse" else ""
+        return [gate["name"] for gate in self.ask("gates", of=verb) if not gate["open"] and gate["name"] != itself]
+
     def wait_until(
         self,
         good: Callable[[dict[str, Any]], bool],
@@ -252,16 +273,17 @@ class Journey:
         timeout: float,
         tick: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Return the first status document that is good; `tick` sees each one on the way.
+        """Return the first status document from now on that is good; `tick` sees each one on the way.
 
         Raises LabError, with the end of the log, when that takes longer than `timeout` seconds, when the engine
         gives up, or when a process ends.
         """
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
+        deadline = begun + timeout
         while True:
             self.check()
-            status = self.status
-            if status:
+            asked, status = self._asked, self.status
+            if status and asked >= begun:
                 tick(status)
                 if good(status):
                     return status
@@ -298,10 +320,12 @@ class Journey:
     # -- the time series -------------------------------------------------------------------------------------------
 
     def _answers(self) -> bool:
+        asked = time.monotonic()
         try:
             self.status = asyncio.run(control.call(str(self.state_dir), "status"))
         except ControlError:
             return False
+        self._asked = asked
         return True
 
     def _look_again_and_again(self) -> None:
@@ -310,11 +334,13 @@ class Journey:
     async def _look(self) -> None:
         while not self._enough.is_set():
             # A run that is gone is told by `check`, in the thread that can do something about it.
+            asked = time.monotonic()
             with suppress(ControlError, TimeoutError):
                 async with asyncio.timeout(STATUS_TIMEOUT):
                     status = await control.call(str(self.state_dir), "status")
                 self.samples.append(Sample.of(status, time.time()))
                 self.status = status
+                self._asked = asked
             await asyncio.to_thread(self._enough.wait, self._interval)
 
 

@@ -26,6 +26,8 @@ INSIDE = Path(__file__).parent / "inside"
 RECORD = "lab.json"
 POLL = 0.05  # seconds
 STOP_PATIENCE = 10.0  # seconds between SIGTERM and SIGKILL
+READY_PATIENCE = 180.0  # seconds; on a busy machine a server may need minutes
+END_PATIENCE = 300.0  # seconds of a program that makes hundreds of tables
 LOG_TAIL = 1500  # characters of a log that an error shows
 
 
@@ -127,13 +129,13 @@ class Service:
         """Send a signal to the process and its children, SIGSTOP and SIGCONT for instance."""
         os.killpg(self.pid, number)
 
-    def restart(self, timeout: float = 60) -> None:
+    def restart(self, timeout: float = READY_PATIENCE) -> None:
         """Stop it if it runs, start it again, wait until it answers."""
         self.stop()
         self.start()
         self.wait_ready(timeout)
 
-    def wait_ready(self, timeout: float = 60) -> None:
+    def wait_ready(self, timeout: float = READY_PATIENCE) -> None:
         """Return when `ready` says so; raises LabError with the end of the log when that does not happen."""
         deadline = time.monotonic() + timeout
         while not self.ready():
@@ -145,7 +147,7 @@ class Service:
                 raise LabError(msg, f"Read {self.log}.")
             time.sleep(POLL)
 
-    def wait(self, timeout: float = 120) -> None:
+    def wait(self, timeout: float = END_PATIENCE) -> None:
         """Return when the process has ended well; raises LabError otherwise."""
         deadline = time.monotonic() + timeout
         while self.alive and time.monotonic() < deadline:

@@ -46,7 +46,7 @@ CLIENTS = 8
 WORKERS = (1, 2)
 UPSTREAMS = (1, 2)
 BLOWS = (2, 4)
-PATIENCE = 30.0  # seconds that a client waits for an answer
+PATIENCE = 120.0  # seconds that a client waits for an answer; a killed store may take a minute to come back
 
 
 def there_are():

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import errno
+import itertools
 import json
 import os
 import subprocess
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +19,7 @@ from alcor_migrate.journal.store import Store
 from tests.chaos.upstream import read_request
 
 DISK = 1024 * 1024
+PATIENCE = 60.0  # seconds; only what never comes takes so long
 
 
 class FullDisk:
@@ -135,7 +138,12 @@ async def network():
 async def test_a_failing_disk_follows_the_policy_and_recovers(disk, network, policy):
     journal = await Journal.open(disk.place / "journal")
     settings = GatewaySettings(
-        listen="127.0.0.1:0", source=network.url, policy=policy, outcome_patience=0.3, stop_grace=0.2
+        listen="127.0.0.1:0",
+        source=network.url,
+        policy=policy,
+        intent_patience=PATIENCE,
+        outcome_patience=0.3,
+        stop_grace=0.2,
     )
     gateway = Gateway(settings, journal)
     await gateway.start()
@@ -149,12 +157,13 @@ async def test_a_failing_disk_follows_the_policy_and_recovers(disk, network, pol
         return answers[name]
 
     async def until(prefix, reached):
-        for number in range(400):
+        end = time.monotonic() + PATIENCE
+        for number in itertools.count():
             await write(f"{prefix}-{number}")
             if reached():
                 return
+            assert time.monotonic() < end, f"{prefix}: it never came to that: {answers}"
             await asyncio.sleep(0.01)
-        pytest.fail(f"{prefix}: it never came to that: {answers}")
 
     try:
         assert [await write(f"before-{n}") for n in range(3)] == [201] * 3
@@ -193,10 +202,9 @@ async def test_a_failing_disk_follows_the_policy_and_recovers(disk, network, pol
 
 async def settled(journal):
     """All events, once those outcomes that waited for the disk are there."""
-    for _ in range(200):
-        if not await journal.unsettled(begun_since=True):
-            break
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(PATIENCE):
+        while await journal.unsettled(begun_since=True):
+            await asyncio.sleep(0.02)
     return await journal.read(after=0, limit=10**6)
 
 

@@ -14,6 +14,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings(r"ignore::PendingDeprecationWarning:openstack\..*"))
+            if item.get_closest_marker("timeout") is None:  # the first one starts a lab, too
+                item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 from alcor_model import to_alcor
 from alcor_model.catalogue import EXTENSION, FLOATING_IP, NETWORK, RESOURCES, SECURITY_GROUP
 from alcor_sdn.controller.services.table import SERVICES
+from lab.ports import Ports
 
 pytestmark = pytest.mark.lab
 
@@ -72,8 +72,8 @@ def users(lab):
 @pytest.fixture
 def controller(lab, tmp_path):
     """An empty controller of its own; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    ports = Ports()
+    port = ports.reserve()
     url = f"http://127.0.0.1:{port}"
     settings = tmp_path / "controller.yaml"
     settings.write_text("vlan_ranges: {physnet1: [100, 1999]}\ndns_domain: lab.example.\n", encoding="utf-8")
@@ -85,7 +85,7 @@ def controller(lab, tmp_path):
     log = (tmp_path / "controller.log").open("w")
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 call("GET", f"{url}/alcor/v1/status")
@@ -97,8 +97,9 @@ def controller(lab, tmp_path):
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
         log.close()
+        ports.release()
 
 
 @pytest.mark.parametrize("story", stories.STORIES, ids=lambda story: story.__name__)

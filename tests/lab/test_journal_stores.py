@@ -25,6 +25,8 @@ from lab.process import Processes
 
 pytestmark = pytest.mark.lab
 
+PATIENCE = 240.0  # seconds; only what never comes takes so long
+
 
 def intent(path="/v2.0/ports", **changes):
     fields = {"method": "POST", "path": path, "request_id": "req-1", "started_at": time.time()}
@@ -35,7 +37,7 @@ def outcome(status=201, **changes):
     return Outcome(**{"status": status, "body": b'{"port": {"id": "p"}}', "finished_at": time.time()} | changes)
 
 
-async def eventually(condition, seconds=60):
+async def eventually(condition, seconds=PATIENCE):
     """Patient, because the server's recovery waits for a disk that others use too."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -208,7 +210,7 @@ async def test_gateways_on_one_database_share_one_order(url):
                 after = event.position
             await asyncio.sleep(0)
 
-    await asyncio.wait_for(asyncio.gather(follow(), *(write(journal) for journal in journals)), 60)
+    await asyncio.wait_for(asyncio.gather(follow(), *(write(journal) for journal in journals)), PATIENCE)
     assert [e.position for e in seen] == list(range(1, 181))
     assert {(e.writer, e.seq) for e in seen} == {(f"gateway-{w}", n) for w in range(3) for n in range(1, 61)}
     assert [journal.stats.failures for journal in journals] == [0, 0, 0]
@@ -229,7 +231,7 @@ async def test_what_a_killed_gateway_left_under_way_is_waited_for(url):
     await asyncio.sleep(0.5)
     assert not opening.done()
     transaction.commit()
-    journal = await asyncio.wait_for(opening, 10)
+    journal = await asyncio.wait_for(opening, PATIENCE)
     assert await journal.intent(intent("/next")) == 2
     assert [u.intent.path for u in await journal.unsettled(begun_since=True)] == ["/left", "/next"]
     await journal.close()
@@ -263,7 +265,7 @@ async def test_a_killed_server_stalls_the_journal_and_loses_nothing(server, url)
         await eventually(lambda least=before + 50: len(acknowledged) > least and not journal.stalled)
         assert journal.stats.stalls > life
     ending = True
-    await asyncio.wait_for(asyncio.gather(*writers), 30)
+    await asyncio.wait_for(asyncio.gather(*writers), PATIENCE)
     await journal.close()
 
     journal = await Journal.open(url)

@@ -92,7 +92,8 @@ def test_upstream_is_loaded_and_kept_level_and_users_stay(lab, java, connect):
         port = network.create_port(network_id=made.id, name="made by a user")
         router = network.create_router(name="made by a user")
         network.add_interface_to_router(router, subnet=subnet.id)
-        journey.wait_until(lambda s: s["replay"]["lag"] == 0 and not s["replay"]["trouble"], "level", 60)
+        journey.settle()
+        journey.wait_until(lambda s: s["replay"]["poison"] == {}, "no rejected object", 240)
         journey.must("verify")
         status = journey.ask("status")
         assert status["replay"]["poison"] == {}, status["set_aside"]
