@@ -295,7 +295,7 @@ class Journey:
             time.sleep(self._interval / 2)
 
     def wait_for(
-        self, *states: str, timeout: float = 120.0, tick: Callable[[dict[str, Any]], None] = lambda _: None
+        self, *states: str, timeout: float = 300.0, tick: Callable[[dict[str, Any]], None] = lambda _: None
     ) -> dict[str, Any]:
         """Return the status as soon as the migration is in one of the states; raises LabError as `wait_until`."""
         return self.wait_until(lambda status: status["state"] in states, f"{' or '.join(states)}", timeout, tick)
