@@ -80,7 +80,7 @@ chaos-gateway: setup-cloud compile
 	$(PY) -m tests.chaos.gateway --runs $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 simulate: setup
-	SCHEDULES=$(or $(N),5000) $(PY) -m pytest -q -rN --capture=no --timeout 3600 tests/simulation
+	$(PY) -m tests.simulation $(or $(N),5000)
 
 .venv-cloud/.tempest: requirements/tempest.txt .venv-cloud/.ready
 	.venv-cloud/bin/pip install --quiet -r requirements/tempest.txt

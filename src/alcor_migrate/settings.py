@@ -137,6 +137,9 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify_max_age: float = 600.0
     """Cutover is refused when the last clean verify is older than this many seconds, counted from what it compared
     first: longer than one verify takes."""
+    wait_for_quiet: float = 20.0
+    """Longest time in seconds that a cutover waits, before it holds any write, for a moment at which none is in
+    flight and everything is replayed: then the hold is short. 0 holds at once."""
     cutover_attempts: int = 10
     """How often a cutover that could not finish within the hold is tried again."""
     source_latency: float = 2.0
@@ -238,6 +241,8 @@ def _check_gateway(path: Path, settings: Settings, gateway: GatewayOptions) -> N
     for key in ("max_hold", "reads_patience"):
         if (seconds := getattr(gateway, key)) <= 0:
             raise ConfigError(f"{path}: gateway.{key} is {seconds}, it must be above 0")
+    if settings.engine.wait_for_quiet < 0:
+        raise ConfigError(f"{path}: engine.wait_for_quiet is {settings.engine.wait_for_quiet}, it cannot be below 0")
     if gateway.workers < 1:
         raise ConfigError(f"{path}: gateway.workers is {gateway.workers}, it must be at least 1")
     if settings.target.kind == "upstream" and gateway.shadow:

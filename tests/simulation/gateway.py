@@ -81,7 +81,8 @@ class SimulatedGateway:
         clouds = self._world.clouds
         if self.ahead:
             permitted = asyncio.get_running_loop().create_future()
-            self.permit(permitted.set_result, 1)
+            # who waits may have been killed meanwhile
+            self.permit(lambda why: permitted.done() or permitted.set_result(why), 1)
             if not await permitted and self.ahead:
                 with contextlib.suppress(Dead):
                     status, answer = await clouds[self.reads].serve(method, path)

@@ -93,10 +93,11 @@ class SimulatedJournal:
         self._committing = None
         self._waiters = []
         self._open = set()
+        self._ending = 0
 
     @property
     def open_intents(self):
-        return len(self._open)
+        return len(self._open) + self._ending
 
     @property
     def position(self):
@@ -113,7 +114,11 @@ class SimulatedJournal:
         if seq not in self._open:
             raise JournalError(f"intent {seq} is not waiting for an outcome")
         self._open.discard(seq)
-        return await self._commit(lambda: self._append(OUTCOME, seq=seq, outcome=outcome))
+        self._ending += 1
+        try:
+            return await self._commit(lambda: self._append(OUTCOME, seq=seq, outcome=outcome))
+        finally:
+            self._ending -= 1
 
     async def read_that_wrote(self, intent, outcome):
         self._seq += 1

@@ -105,7 +105,8 @@ class Engine:
     async def hand_over(self, to):
         if self.replay.active == to or self.replay.poison:
             return
-        handover = Handover(self.gateway, self.journal, self.replay, 3.0)
+        patience = self._world.random.choice([0.0, 0.0, 20.0])
+        handover = Handover(self.gateway, self.journal, self.replay, 3.0, wait_for_quiet=patience)
         made = await handover.run(to, 2, lambda _: self._world.disk.kept.update(active=to, reads=to))
         self._world.handovers += [(to, attempt) for attempt in made]
 

@@ -79,10 +79,13 @@ def _named(at: Named, request: Any, answer: Any) -> Touched:
             for body in (request, answer):
                 keys |= _in_body(body)
                 queries |= _onboarded(at, body)
-    else:
-        queries = {query for o in answered if "id" in o for query in _made_with(of, o)}
     for found in answered:
         keys |= _parents(of, found)
+        if not at.id and "id" in found:
+            # It is new: what follows from that is read together with it, and not only when it was seen to be new.
+            follows = consequences(Change(of, found["id"], None, found))
+            keys |= follows.keys
+            queries |= follows.queries
     # The networks of its subnets repeat the scope of a pool.
     scoped = of.name == "subnetpool" and "address_scope_id" in str(request)
     return Touched(frozenset(keys), frozenset(queries), frozenset({"network"}) if scoped else frozenset())

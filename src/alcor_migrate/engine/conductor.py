@@ -416,7 +416,15 @@ class Migration(Machinery):
 
         self.activity = f"handing over to the {to}"
         bound = max_hold or self.steering.max_hold
-        self._handover = Handover(self.gateway, self.journal, self.replay, bound, self.hooks.quiet, failed)
+        self._handover = Handover(
+            self.gateway,
+            self.journal,
+            self.replay,
+            bound,
+            self.hooks.quiet,
+            failed,
+            self.settings.engine.wait_for_quiet,
+        )
         if self._interrupted:
             self._handover.abort(self._interrupted)
         try:

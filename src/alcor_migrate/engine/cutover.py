@@ -6,8 +6,8 @@
 
 Before the hold nobody waits, so it begins at a moment that leaves it the least to do: no write in flight, nothing to
 replay, nothing changed since it was looked at. Where writes never cease there is no such moment; after some seconds
-the hold begins all the same. Everything between hold and release happens within the hold's bound. Whatever is
-late or fails releases the held writes to the old side; the attempt is counted, and another follows after a pause. Each
+the hold begins all the same. Everything between hold and release happens within the hold's bound. Whatever is late or
+fails releases the held writes to the old side; the attempt is counted, and another follows after a pause. Each
 attempt has its own token, so that a stale mark is never taken for the new one. Nothing throttles inside the hold, and
 no hook runs in it.
 """
@@ -41,10 +41,8 @@ _T = TypeVar("_T")
 
 _CATCH_UP = 15.0
 _LOW_LAG = 0.3
-_QUIET = 20.0
-"""Seconds that a quiet moment is waited for; more than the gateway waits for a write whose answer was lost."""
 _MOMENT = 0.005
-"""Seconds between two looks for it."""
+"""Seconds between two looks for a quiet moment."""
 _LAST_LOOK = 200
 """How many recently changed objects the last look reads again; more would not fit into the hold."""
 _RESERVE = 0.2
@@ -105,7 +103,8 @@ class NotNow(MigrationError):
 class Handover:
     """Moves the traffic to `to`; `record` makes the new state durable and is called once, inside the hold.
 
-    `quiet` is entered around each attempt, and `failed` is told of each that failed.
+    `wait_for_quiet`: seconds that a quiet moment is waited for before each hold. `quiet` is entered around each
+    attempt, and `failed` is told of each that failed.
     """
 
     def __init__(
@@ -116,6 +115,7 @@ class Handover:
         max_hold: float,
         quiet: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
         failed: Callable[[Attempt], None] = lambda _: None,
+        wait_for_quiet: float = 0.0,
     ) -> None:
         self._gateway = gateway
         self._journal = journal
@@ -123,6 +123,7 @@ class Handover:
         self._max_hold = max_hold
         self._quiet = quiet
         self._failed = failed
+        self._wait_for_quiet = wait_for_quiet
         self._aborted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def abort(self, reason: str) -> None:
@@ -203,7 +204,7 @@ class Handover:
     async def _approach(self) -> float:
         """Come as near as can be while nobody waits; answers when what changed was last looked at (monotonic)."""
         await self._catch_up()
-        looked, until = await self._look(), time.monotonic() + _QUIET
+        looked, until = await self._look(), time.monotonic() + self._wait_for_quiet
         while (busy := self._journal.open_intents or not self._replay.idle) or self._replay.recent(looked):
             if time.monotonic() > until:
                 looked = await self._look()

@@ -72,6 +72,7 @@ class Journal:
         self._taken: list[_Job] = []
         """What the writer has taken from the queue and not ended yet."""
         self._open: set[int] = set()
+        self._ending = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._stalled = False
         self._closed = False
@@ -107,8 +108,8 @@ class Journal:
 
     @property
     def open_intents(self) -> int:
-        """Writes of this run that have no outcome yet."""
-        return len(self._open)
+        """Writes of this run that have no durable outcome yet."""
+        return len(self._open) + self._ending
 
     @property
     def stalled(self) -> bool:
@@ -141,7 +142,11 @@ class Journal:
             msg = f"intent {seq} is not waiting for an outcome"
             raise JournalError(msg, "Report this as a defect of the gateway.")
         self._open.discard(seq)
-        return await self._put(PutOutcome(seq, outcome))
+        self._ending += 1
+        try:
+            return await self._put(PutOutcome(seq, outcome))
+        finally:
+            self._ending -= 1
 
     async def read_that_wrote(self, intent: Intent, outcome: Outcome) -> int:
         """Keeps a read that may have changed something, in one go; returns its position."""

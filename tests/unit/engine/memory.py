@@ -76,10 +76,13 @@ class Writes:
     def __init__(self, journal):
         self.journal = journal
 
+    async def begin(self, method, path, side="source"):
+        """The number of a write that is in flight from now on."""
+        intent = Intent(method=method, path=path, request_id="req-1", started_at=time.time(), side=side)
+        return await self.journal.intent(intent)
+
     async def record(self, method, path, answer=None, status=None, side="source", **outcome):
-        seq = await self.journal.intent(
-            Intent(method=method, path=path, request_id="req-1", started_at=time.time(), side=side)
-        )
+        seq = await self.begin(method, path, side)
         body = json.dumps(answer).encode() if answer is not None else b""
         if status is None:
             status = {"POST": 201, "DELETE": 204}.get(method, 200)

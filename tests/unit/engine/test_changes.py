@@ -130,6 +130,15 @@ def test_a_create_with_an_unknown_outcome_needs_a_comparison_of_all(status):
     assert touched("POST", "/v2.0/ports", status, None, None, None).resources == {"port"}
 
 
+def test_what_follows_from_a_new_object_is_read_together_with_it():
+    port = {"id": "p", "network_id": "n", "project_id": "t"}
+    made = touched("POST", "/v2.0/ports", 201, None, {"port": port}, None)
+    follows = consequences(change("port", None, port))
+    assert Key("network", "n") in made.keys
+    assert follows.keys <= made.keys
+    assert follows.queries <= made.queries
+
+
 def test_a_list_of_groups_may_have_made_the_default_one():
     found = touched("GET", "/v2.0/security-groups", 200, None, None, "p1")
     assert found.queries == {Query("security_group", "project_id", "p1")}

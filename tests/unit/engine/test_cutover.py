@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
 from alcor_migrate.engine.cutover import Handover
 from alcor_migrate.errors import GatewayError
 from alcor_migrate.gateway import Route
-from alcor_migrate.journal import INCOMPLETE
+from alcor_migrate.journal import INCOMPLETE, Outcome
 from alcor_migrate.side import Key
 
 
@@ -105,6 +106,27 @@ async def test_the_last_look_finds_what_changed_behind_the_last_writes_and_looks
         "just": "changed before the hold",
         "last": "changed behind its answer",
     }
+
+
+async def test_a_hold_begins_at_a_quiet_moment(gateway, journal, running, writes, source, target):
+    source.put("network", id="n", name="old")
+    seq = await writes.begin("PUT", "/v2.0/networks/n")
+    moved = Handover(gateway, journal, running, 60.0, wait_for_quiet=60.0)
+    running_handover = asyncio.ensure_future(moved.run("target", 1, lambda _: None))
+    await asyncio.sleep(0.1)
+    assert gateway.told == []
+    source.put("network", id="n", name="new")
+    await journal.outcome(seq, Outcome(status=200, finished_at=time.time()))
+    [attempt] = await running_handover
+    assert (attempt.succeeded, attempt.looked_at, attempt.found_late) == (True, 0, 0)
+    assert gateway.told[0] == "hold"
+    assert target.objects[Key("network", "n")]["name"] == "new"
+
+
+async def test_where_writes_never_cease_the_hold_begins_all_the_same(gateway, journal, running, writes):
+    await writes.begin("PUT", "/v2.0/networks/n")
+    [attempt] = await Handover(gateway, journal, running, 60.0, wait_for_quiet=0.05).run("target", 1, lambda _: None)
+    assert attempt.succeeded
 
 
 async def test_writes_that_stay_in_flight_give_the_hold_back_to_the_old_side(gateway, journal, running):
