@@ -74,6 +74,7 @@ log = structlog.get_logger(__name__)
 
 _START_PATIENCE = 30.0
 _RESTART_PAUSE = 0.5
+_CONFIRM_WAITS = 4
 _LOST = "the gateway's worker ended"
 
 
@@ -375,11 +376,13 @@ class GatewayPool(Switch):
         def late() -> list[Member]:
             return [m for m in self._members if m.joined and m.epoch < epoch]
 
-        try:
-            async with asyncio.timeout(self.settings.confirm_timeout):
-                await self._until(lambda: not late())
-        except TimeoutError:
-            await asyncio.gather(*(self._fence(m, "did not confirm the switch") for m in late()))
+        # In several waits: one in which we stood still ourselves, with their answers unread, is no fault of theirs.
+        for _ in range(_CONFIRM_WAITS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.confirm_timeout / _CONFIRM_WAITS):
+                    await self._until(lambda: not late())
+                return
+        await asyncio.gather(*(self._fence(m, "did not confirm the switch") for m in late()))
 
     # -- what workers say ----------------------------------------------------------------------------------------
 

@@ -333,6 +333,21 @@ async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, con
     assert {(await c.ask("POST", "/", b"{}"))[2] for c in after.values()} == {b"target"}
 
 
+async def test_a_master_that_stood_still_does_not_blame_its_workers(make_pool, monkeypatch):
+    pool = await make_pool(confirm_timeout=0.4)
+    spread = pool._spread
+
+    def spread_and_stand_still():
+        spread()
+        for member in pool._members:
+            member.channel.flush()
+        time.sleep(1)
+
+    monkeypatch.setattr(pool, "_spread", spread_and_stand_still)
+    await pool.switch(Route.TARGET)
+    assert (pool.restarts, len(pool.workers)) == (0, 2)
+
+
 async def test_a_worker_that_is_silent_for_a_lease_is_replaced(make_pool):
     pool = await make_pool(lease=1.0)
     pid = pool.workers[0]
