@@ -25,7 +25,8 @@ from lab.errors import LabError
 from lab.journey import Journey
 
 OPERATOR = "operator"
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds; only what never comes takes so long
+LONG = 60.0  # seconds of a hold, where its bound is not the point: a busy machine shall not end it
 NEVER = 100_000.0  # seconds from one sweep to the next, so that none heals what should not have happened
 
 
@@ -137,7 +138,7 @@ class Stage:
 
     def begin(self, **sections):
         """Start an empty Alcor and a migration to it. `sections` go into its configuration."""
-        engine = {"source_latency": 0, "cutover_attempts": 1} | sections.pop("engine", {})
+        engine = {"source_latency": 0, "cutover_attempts": 1, "wait_for_quiet": 0} | sections.pop("engine", {})
         sections |= {
             "source": {"url": self.to_neutron.url},
             "target": {"url": self.to_alcor.url},
@@ -180,8 +181,9 @@ class Stage:
         return self.until(lambda status: status["gateway"]["route"] == "hold", "a hold")
 
     def handed_over(self, verb, **arguments):
-        """Do it; the attempt, which has to succeed."""
-        attempt = self.ask(verb, **arguments)
+        """Do it, as soon as nothing needs attention any more; the attempt, which has to succeed."""
+        self.until(lambda status: status["state"] != "needs_attention", "calm")
+        attempt = self.ask(verb, max_hold=LONG, **arguments)
         assert attempt["succeeded"], attempt["reason"]
         return attempt
 
@@ -198,7 +200,7 @@ class Stage:
     def start_again(self):
         service = self.lab.services["migrate"]
         service.start()
-        service.wait_ready()
+        service.wait_ready(PATIENCE)
 
     def level(self, *, found_by_sweeps=0):
         """Both sides are equal when everything written is applied, and only so much of it was found by a sweep."""

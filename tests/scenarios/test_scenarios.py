@@ -43,6 +43,7 @@ def load(name):
     return module
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(lab, name):
     scenario = load(name)

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"}
-PATIENCE = 30.0  # seconds
+PATIENCE = 180.0  # seconds; only what never comes takes so long
 
 
 class Stop:

@@ -3,6 +3,8 @@ import os
 import signal
 from pathlib import Path
 
+from stage import LONG
+
 
 def play(stage):
     stage.begin(gateway={"workers": 2})
@@ -10,7 +12,7 @@ def play(stage):
     frozen = workers_of(stage.lab.services["migrate"].pid)[0]
     os.kill(frozen, signal.SIGSTOP)  # half of the gateway will not hear of the switch
     try:
-        stage.ask("cutover", max_hold=10)
+        stage.ask("cutover", max_hold=LONG)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(frozen, signal.SIGCONT)

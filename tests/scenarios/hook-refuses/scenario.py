@@ -9,7 +9,7 @@ def play(stage):
     told = stage.lab.directory / "told"
     gate = hook(hooks / "before-cutting-over", "echo not on a Friday; exit 1")
     hook(hooks / "on-switched", f'echo "$ALCOR_MIGRATE_ACTIVE" > {told}')
-    stage.begin(engine={"hooks": str(hooks), "hook_timeout": 0.5})
+    stage.begin(engine={"hooks": str(hooks), "hook_timeout": 5.0})
     before = stage.ready()
     with pytest.raises(MigrationError, match="not on a Friday"):
         stage.ask("cutover")

@@ -1,10 +1,9 @@
 import time
 
 import pytest
+from stage import PATIENCE
 
 from tests.chaos.journey_ground import Disk
-
-PATIENCE = 30.0  # seconds
 
 
 def play(stage):

@@ -1,3 +1,6 @@
+from stage import LONG
+
+
 def play(stage):
     network = stage.direct.make("network", name="home")
     stage.begin()
@@ -5,7 +8,7 @@ def play(stage):
     answer = stage.to_neutron.stop("POST", "/ports$", answered=True)
     in_flight = stage.later(stage.user.call, "POST", "ports", {"port": {"network_id": network["id"], "name": "done"}})
     answer.arrived()  # Neutron has made it
-    cutover = stage.later(stage.ask, "cutover")
+    cutover = stage.later(stage.ask, "cutover", max_hold=LONG)
     stage.holding()
     held = stage.later(stage.user.call, "POST", "ports", {"port": {"network_id": network["id"], "name": "held"}})
     stage.until(lambda status: status["gateway"]["held"], "a held write")

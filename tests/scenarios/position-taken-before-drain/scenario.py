@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 
@@ -16,10 +14,8 @@ def play(stage):
     held = stage.later(stage.user.make, "port", network_id=network["id"], name="held")
     with pytest.raises(TimeoutError):
         cutover.result(0.5)  # it has to wait for a write that Neutron has done and nobody has recorded
-    began = time.monotonic()
     answer.let_go()
     attempt = cutover.result()
-    assert time.monotonic() - began < 3
 
     assert stage.alcor.get("port", in_flight.result()["id"])["name"] == "in flight"
     assert attempt["drained_ms"] >= 500
