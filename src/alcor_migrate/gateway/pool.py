@@ -376,7 +376,7 @@ class GatewayPool(Switch):
         def late() -> list[Member]:
             return [m for m in self._members if m.joined and m.epoch < epoch]
 
-        # In several waits: one in which we stood still ourselves, with their answers unread, is no fault of theirs.
+        # In several waits: one in which the whole machine stood still is no fault of theirs.
         for _ in range(_CONFIRM_WAITS):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.confirm_timeout / _CONFIRM_WAITS):

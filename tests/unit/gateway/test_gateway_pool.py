@@ -333,15 +333,24 @@ async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, con
     assert {(await c.ask("POST", "/", b"{}"))[2] for c in after.values()} == {b"target"}
 
 
-async def test_a_master_that_stood_still_does_not_blame_its_workers(make_pool, monkeypatch):
-    pool = await make_pool(confirm_timeout=0.4)
-    spread = pool._spread
+async def test_when_the_whole_machine_stands_still_no_worker_is_blamed_for_it(make_pool, monkeypatch):
+    pool = await make_pool(confirm_timeout=4.0)
+    spread, loop = pool._spread, asyncio.get_running_loop()
+
+    def go_on():
+        for pid in pool.workers:
+            os.kill(pid, signal.SIGCONT)
+
+    def stand_still():
+        time.sleep(4.5)
+        loop.call_later(0.1, go_on)  # the master is the first that gets a processor again
 
     def spread_and_stand_still():
+        for pid in pool.workers:
+            os.kill(pid, signal.SIGSTOP)
         spread()
-        for member in pool._members:
-            member.channel.flush()
-        time.sleep(1)
+        # in the turn after the one in which it begins to wait for them
+        loop.call_soon(loop.call_soon, stand_still)
 
     monkeypatch.setattr(pool, "_spread", spread_and_stand_still)
     await pool.switch(Route.TARGET)
