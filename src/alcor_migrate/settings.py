@@ -137,7 +137,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify_max_age: float = 600.0
     """Cutover is refused when the last clean verify is older than this many seconds, counted from what it compared
     first: longer than one verify takes."""
-    wait_for_quiet: float = 20.0
+    wait_for_quiet: float = 10.0
     """Longest time in seconds that a cutover waits, before it holds any write, for a moment at which none is in
     flight and everything is replayed: then the hold is short. 0 holds at once."""
     cutover_attempts: int = 10
