@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-PATIENCE = 30.0  # seconds in which an answer must come
+PATIENCE = 90.0  # seconds in which an answer must come
 STARTING = 60.0  # seconds for Python to start and end around it, on a busy machine
 
 

@@ -334,7 +334,7 @@ async def test_a_stopped_worker_is_fenced_before_a_switch_is_done(make_pool, con
 
 
 async def test_when_the_whole_machine_stands_still_no_worker_is_blamed_for_it(make_pool, monkeypatch):
-    pool = await make_pool(confirm_timeout=4.0)
+    pool = await make_pool(confirm_timeout=2.0)
     spread, loop = pool._spread, asyncio.get_running_loop()
 
     def go_on():
@@ -342,7 +342,7 @@ async def test_when_the_whole_machine_stands_still_no_worker_is_blamed_for_it(ma
             os.kill(pid, signal.SIGCONT)
 
     def stand_still():
-        time.sleep(4.5)
+        time.sleep(2.2)
         loop.call_later(0.1, go_on)  # the master is the first that gets a processor again
 
     def spread_and_stand_still():
