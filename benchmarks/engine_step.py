@@ -26,6 +26,7 @@ from alcor_migrate.engine.state import StateStore
 from alcor_migrate.engine.verify import verify
 from alcor_migrate.http import JsonClient
 from alcor_migrate.journal import Intent, Journal, Outcome
+from alcor_migrate.pauses import spare_what_stays
 from alcor_migrate.settings import SourceSettings
 from alcor_migrate.source import NeutronSide, open_source
 from alcor_migrate.target import AlcorSide
@@ -194,6 +195,7 @@ def main() -> None:
     if options.what == "serve":
         uvloop.run(serve(options.port, options))
         return
+    spare_what_stays()  # as `alcor-migrate run` does
     found = uvloop.run(step(options.what, options))
     own = os.getpid()
     print(json.dumps(found | {"memory": round(memory_of(own), 1), "cpu": round(cpu_of(own), 1)}))

@@ -10,6 +10,8 @@ import asyncio
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from alcor_migrate.side import Change, Key, listed, offered
 from alcor_model import Resource, digest
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from alcor_migrate.side import Side
     from alcor_model.fields import Json
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 _HELD = 20_000
 """At most so many objects wait as they are; those beyond wait as digests, which cannot be compared as fast."""
@@ -107,13 +111,21 @@ class _Walk:
         if found.keys() & derived or other.keys() & derived:
             found = {name: value for name, value in found.items() if name not in derived}
             other = {name: value for name, value in other.items() if name not in derived}
-        if found == other or self._digest(found) == self._digest(other):
+        if _alike(found, other) or self._digest(found) == self._digest(other):
             return True
         # which of the two is Neutron's is not known here; what only one has a name for is left out if it says nothing
         return self._given and self._digest(offered(found, other)) == self._digest(offered(other, found))
 
     def _digest(self, found: Json) -> bytes:
         return digest(self._of, found, given=self._given)
+
+
+def _alike(found: Json, other: Json) -> bool:
+    """Whether both are the same as JSON; to Python 1 is also true, and 1.0."""
+    try:
+        return _encode(found) == _encode(other)
+    except (RecursionError, UnicodeEncodeError):
+        return False  # what cannot be written has no normal form either, whose making says so
 
 
 @cache

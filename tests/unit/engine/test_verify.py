@@ -239,6 +239,14 @@ async def test_sides_that_list_in_different_orders_are_matched():
     assert counts == [30]
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(1, True), (0, False), (1, 1.0)])
+async def test_what_only_python_calls_equal_differs(ours, theirs):
+    source, target = MemorySide("source"), MemorySide("target")
+    for side, value in ((source, ours), (target, theirs)):
+        side.put("port", id="p", name="", network_id="n", mac_address="m", undeclared={"value": value})
+    assert await differing(source, target, PORT, 7) == {Key("port", "p")}
+
+
 async def test_a_side_that_fails_ends_the_comparison(monkeypatch):
     source, target = MemorySide("source"), MemorySide("target")
     fill(source, target, count=30)
