@@ -15,7 +15,7 @@ def spare_what_stays() -> None:
     stops everything to look through all objects, time and again. Nearly all of them are modules that stay: about
     30 ms each time, in which no request is answered; without them it takes less than 1 ms. The others are mostly
     pages of objects out of JSON, which hold no cycles and go by themselves: each page of 1,000 ports would make it
-    look dozens of times, which took a third of a verify's CPU.
+    look dozens of times, which took a fifth of a verify's CPU.
     """
     gc.collect()
     gc.freeze()

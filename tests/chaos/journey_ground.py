@@ -170,19 +170,23 @@ class Disk:
 class Trial(Journey):
     """The migration of one run: everything of it is fresh, and it reaches both sides by the ground's wires."""
 
-    def __init__(self, ground, journal, workers, clock, slowness=1.0):
+    def __init__(self, ground, journal, plan, clock, slowness=1.0):
         super().__init__(
             ground.lab,
             keys={
                 "source": {"url": _by(ground.wires["neutron wire"])},
                 "target": {"url": _by(ground.wires["alcor wire"])},
-                "gateway": {"workers": workers, "checks": {"interval": 0.5, "timeout": 2.0 * slowness}},
-                "engine": {"sweep_interval": 1.5, "attention_after": 8.0},
+                "gateway": {"workers": plan.workers, "checks": {"interval": 0.5, "timeout": 2.0 * slowness}},
+                "engine": {
+                    "sweep_interval": 1.5,
+                    "attention_after": 8.0,
+                    "wait_for_quiet": 0.0 if plan.holds_at_once else 3.0,
+                },
             },
         )
         self.disk = Disk(self.lab.directory / "disk")
         self.state_dir = self.disk.place / "state"
-        self.workers = workers
+        self.workers = plan.workers
         self._journal = journal
         self._clock = clock
         self.clock_file = self.lab.directory / "clock"

@@ -84,7 +84,7 @@ class Run:
                 wires["journal wire"] = wire
                 journal = (self.plan.store, databases._processes, server.start)
         clock = clock if self.plan.turns_clock else None
-        self.trial = Trial(ground, url, self.plan.workers, clock, self.slowness)
+        self.trial = Trial(ground, url, self.plan, clock, self.slowness)
         started = False
         try:
             with self._spending("start"):
