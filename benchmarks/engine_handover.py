@@ -227,7 +227,8 @@ def _measure(lab: Lab, journey: Journey, count: int, objects: int, until: float)
     failed = [f"{f.method} {f.path}: {f.status} {f.body}" for f in result.failures] + readers.failures
     lost = [str(wrong) for wrong in (*workload.check().writes_lost, *result.violations)]
     different = mover.verify()
-    for problem in (*failed, *lost, *mover.unsuccessful, *([stopped] if stopped else [])):
+    shown = [f"{m['resource']} {m['id']}: {m['problem']}" for m in journey.ask("status")["verification"]["shown"]]
+    for problem in (*failed, *lost, *shown, *mover.unsuccessful, *([stopped] if stopped else [])):
         print(f"  NOT as it should be: {problem}")
     requests = result.requests + readers.done
     print(f"  {requests} requests in {took:.0f} s, of them {result.writes_acknowledged} acknowledged writes")

@@ -77,7 +77,6 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     drained_ms: float = 0.0
     replayed_ms: float = 0.0
-    looked_ms: float = 0.0
     hold_ms: float = 0.0
     looked_at: int = 0
     found_late: int = 0

@@ -51,7 +51,7 @@ def attempt(verb: str, made: dict[str, Any]) -> RenderableType:
     return (
         f"[green]{verb} done.[/] Writes were held for {made['hold_ms']:.0f} ms: "
         f"in flight until {made['drained_ms']:.0f} ms, replayed at {made['replayed_ms']:.0f} ms, "
-        f"{made['looked_at']} recent objects read again at {made['looked_ms']:.0f} ms."
+        f"{made['looked_at']} recent objects were read again meanwhile."
     )
 
 

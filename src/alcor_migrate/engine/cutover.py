@@ -1,8 +1,8 @@
 """The handover of the API traffic from one side to the other: cutover forwards, reverse backwards, one protocol.
 
     catch up → look again at what changed just now, until a quiet moment → hold → in-flight writes drained
-    → position taken *then* → replayed to it, as the attempt's own token confirms → last look at what changed since
-    the first → recorded → flipped → released
+    → position taken *then* → replayed to it, as the attempt's own token confirms, with a last look at what changed
+    since the first → recorded → flipped → released
 
 Before the hold nobody waits, so it begins at a moment that leaves it the least to do: no write in flight, nothing to
 replay, nothing changed since it was looked at. Where writes never cease there is no such moment; after some seconds
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import structlog
 
+from alcor_migrate.engine.replay import LastLook
 from alcor_migrate.errors import GatewayError, MigrationError
 from alcor_migrate.gateway import Route
 from alcor_migrate.journal import HANDOVER
@@ -79,9 +80,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     drained_ms: float = 0.0
     """When the last write in flight had its outcome."""
     replayed_ms: float = 0.0
-    """When everything up to `position` was applied."""
-    looked_ms: float = 0.0
-    """When the last look had ended."""
+    """When everything up to `position` was applied, and what had changed just before was read again."""
     hold_ms: float = 0.0
     """When the waiting writes went on."""
     position: int = 0
@@ -189,15 +188,13 @@ class Handover:
             raise NotNow(f"{self._gateway.in_flight_writes} writes were still in flight on the old side", IN_FLIGHT)
         attempt.drained_ms = _since(start)
         async with asyncio.timeout(deadline - time.monotonic()):
+            look = self._replay.last_look = LastLook(attempt.token, looked, _LAST_LOOK)
             attempt.position = await self._journal.mark(HANDOVER, attempt.token)
             await self._replay.reach(attempt.position)
             if self._replay.confirmed != attempt.token:
                 raise NotNow("replay did not come to the mark of this attempt", LATE)
             attempt.replayed_ms = _since(start)
-            recent = self._replay.recent(looked)[:_LAST_LOOK]
-            attempt.looked_at = len(recent)
-            attempt.found_late = len(await self._replay.recheck(recent))
-            attempt.looked_ms = _since(start)
+            attempt.looked_at, attempt.found_late = look.looked_at, look.found
         if self._replay.poison:
             raise NotNow(f"{len(self._replay.poison)} objects were not taken by the passive side", REJECTED)
 

@@ -170,7 +170,7 @@ def _record(parts: Machinery, to: str, actor: str) -> Step:
 
 
 def _flip(parts: Machinery) -> Step:
-    flips = [a.hold_ms - a.looked_ms for a in parts.attempts if a.succeeded]
+    flips = [a.hold_ms - a.replayed_ms for a in parts.attempts if a.succeeded]
     side = "Alcor" if parts.replay.active == "source" else "Neutron"
     what = f"let reads and the held writes go to {side}"
     if not flips:

@@ -60,6 +60,20 @@ class Chunk:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+class LastLook:
+    """What a handover asks of the round that passes its mark: to read again what was applied just before as well."""
+
+    def __init__(self, token: str, since: float, most: int) -> None:
+        """`token` is the mark's; `since` is a time (monotonic); `most` bounds how many objects are read."""
+        self.token = token
+        self.since = since
+        self.most = most
+        self.looked_at = 0
+        """Objects that were read again."""
+        self.found = 0
+        """How many of them differed."""
+
+
 class Replay:
     """Brings the passive side level with the active one, entry by entry.
 
@@ -83,6 +97,8 @@ class Replay:
         """Whether the journal says that writes passed without a record, and no sweep has been made since."""
         self.poison: dict[Key, str] = {}
         """Objects that the passive side would not take, with its reason."""
+        self.last_look: LastLook | None = None
+        """What the handover that is under way wants to be read again at its mark."""
         self.confirmed = ""
         """The token of the last mark of a handover that was passed."""
         self.undeclared: dict[str, int] = {}
@@ -184,11 +200,7 @@ class Replay:
         outcomes = [e for e in events if e.outcome is not None]
         self._count_undeclared(outcomes)
         self._oldest = outcomes[0].at if outcomes else None
-        for side in ("source", "target"):
-            wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
-            if wanted != Touched():
-                await self._settle(side, wanted)
-                self._note_written(wanted.keys)
+        await self._replay(outcomes, self._looking_at(events))
         for event in events:
             if event.kind == MARK and event.mark is not None:
                 self.incomplete = self.incomplete or event.mark.kind == INCOMPLETE
@@ -203,6 +215,25 @@ class Replay:
             self.applied = events[-1].position
             self._save(self.applied)
             self._progress.notify_all()
+
+    async def _replay(self, outcomes: Sequence[Event], look: LastLook | None) -> None:
+        """Read what these name, and what a last look wants, all at once, and apply what differs."""
+        for side in ("source", "target"):
+            wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
+            again = self._once_more(look, wanted) if look and side == self.active else frozenset()
+            if again or wanted != Touched():
+                changes = await self._settle(side, _union([wanted, Touched(keys=again)]))
+                self._note_written(wanted.keys)
+                if look:
+                    look.looked_at, look.found = len(again), sum(c.key in again for c in changes)
+
+    def _looking_at(self, events: Iterable[Event]) -> LastLook | None:
+        """The last look that is wanted, if its mark is among these."""
+        look = self.last_look
+        return look if look and any(e.mark is not None and e.mark.token == look.token for e in events) else None
+
+    def _once_more(self, look: LastLook, wanted: Touched) -> frozenset[Key]:
+        return frozenset([key for key in self.recent(look.since) if key not in wanted.keys][: look.most])
 
     def _note_written(self, keys: Iterable[Key]) -> None:
         self.written.update(dict.fromkeys((key.resource for key in keys), time.time()))
