@@ -167,14 +167,13 @@ class SimulatedCloud:
         return await self._answer(lambda: {i: o for i, o in self._of(of.name).items() if o.get(field) in wanted})
 
     async def apply(self, changes):
-        """As bundled Alcor does it: at once; as Neutron does it: one by one, filling in what it computes."""
+        """One after the other, so it may fail in between; as Neutron does it, filling in what it computes."""
         await self._delay()
         for change in changes:
             if self.down:
                 raise CloudUnreachable(f"{self.name} does not answer")
             self._apply(change)
-            if not self.keeps_everything:
-                await self._delay(0.01)
+            await self._delay(0.01)
         await self._delay()
         return []
 

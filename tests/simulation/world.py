@@ -38,7 +38,10 @@ class Engine:
         self._world = world
         self._tasks = set()
         self.journal = SimulatedJournal(world.disk, world.clock, world.random)
-        self.replay = Replay(self.journal, world.clouds, kept.get("applied", 0), PAGE, self._save_applied)
+        self.replay = Replay(
+            self.journal, world.clouds, kept.get("applied", 0), PAGE, self._save_applied, self._note_unfinished
+        )
+        self.replay.unfinished = kept.get("unfinished", set())
         self.replay.active = kept.get("active", "source")
         route = Route.TARGET if self.replay.active == "target" else Route.CAPTURE
         self.gateway = SimulatedGateway(world, route, kept.get("reads", self.replay.active))
@@ -65,6 +68,9 @@ class Engine:
     def _save_applied(self, position):
         self._world.disk.kept.update(applied=position)
         self.reads.applied(position)
+
+    def _note_unfinished(self, keys):
+        self._world.disk.kept.update(unfinished=set(keys))
 
     async def _answers(self, side):
         return not self._world.clouds[side].down

@@ -122,7 +122,9 @@ class Machinery:
             store.recall("applied", int, 0),
             engine.page_size,
             self._save_applied,
+            self._note_unfinished,
         )
+        self.replay.unfinished = {Key(*key) for key in store.recall("unfinished", list[tuple[str, str]], [])}
         for name, object_id, reason in store.recall("rejected", list[tuple[str, str, str]], []):
             self.replay.poison[Key(name, object_id)] = reason
         self._saved_poison = dict(self.replay.poison)
@@ -189,6 +191,13 @@ class Machinery:
                 self.store.keep("written", self.replay.written)
             except StateNotWritten as error:  # nothing hangs on this one: the next is written
                 log.warning("applied_not_kept", reason=error.message)
+
+    def _note_unfinished(self, keys: set[Key]) -> None:
+        # It need not be taken back when all is applied: to read some objects once more is harmless.
+        try:
+            self.store.keep("unfinished", sorted(keys))
+        except StateNotWritten as error:  # of use only if we died at this moment, and then a sweep finds the rest
+            log.warning("unfinished_not_kept", reason=error.message)
 
     def _save_poison(self) -> None:
         poison = dict(self.replay.poison)

@@ -88,13 +88,18 @@ class Replay:
         applied: int,
         page_size: int,
         save: Callable[[int], None],
+        note: Callable[[set[Key]], None] = lambda _: None,
     ) -> None:
+        """`save` is told the position that is applied, and `note`, before they are, changes that belong together."""
         self.applied = applied
         self.active = "source"
         self.trouble = ""
         """Why nothing can be applied at the moment; empty when all is well."""
         self.incomplete = False
         """Whether the journal says that writes passed without a record, and no sweep has been made since."""
+        self.unfinished: set[Key] = set()
+        """What was being applied when the passive side failed, or the process died. Of a change of which a part was
+        applied nobody sees any more what follows from it, so all of it is read again."""
         self.poison: dict[Key, str] = {}
         """Objects that the passive side would not take, with its reason."""
         self.last_look: LastLook | None = None
@@ -112,6 +117,7 @@ class Replay:
         self._sides = sides
         self._page_size = page_size
         self._save = save
+        self._note = note
         self._chunks: dict[str, Chunk] = {}
         self._replayed: dict[Key, int] = {}
         self._gone: dict[str, int] = {}
@@ -270,6 +276,7 @@ class Replay:
         seen: dict[Key, Change] = {}
         asked: set[Query] = set()
         compared: set[str] = set()
+        wanted = _union([wanted, Touched(keys=frozenset(self.unfinished))])
         wanted = await self._compared(active, passive, wanted, compared)
         while keys_and_queries := self._unasked(wanted, seen, asked, passive):
             keys, queries = keys_and_queries
@@ -294,7 +301,11 @@ class Replay:
             self.poison.pop(key)
             self._tries.pop(key, None)
         if changes:
+            self.unfinished |= {c.key for c in changes}
+            if len(self.unfinished) > 1:  # a single one is applied as a whole, or not at all
+                self._note(self.unfinished)
             self._judge(changes, await passive.apply(changes))
+        self.unfinished = set()
         at, now = self._journal.position, time.monotonic()
         if now - began > _SLOW:
             log.info("slow_round", seconds=round(now - began, 2), steps=steps, read=len(seen), changed=len(changes))

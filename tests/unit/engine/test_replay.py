@@ -122,6 +122,46 @@ async def test_a_side_that_is_down_delays_and_loses_nothing(replay, journal, wri
     assert not replay.trouble
 
 
+async def test_what_follows_from_a_change_is_not_forgotten_when_only_a_part_was_applied(
+    replay, journal, writes, source, target
+):
+    for side in (source, target):
+        side.put("port", id="p", network_id="n")
+        side.put("floatingip", id="f", port_id="p")
+    source.drop("port", "p")
+    source.put("floatingip", id="f", port_id=None)
+    await writes.record("DELETE", "/v2.0/ports/p")
+    target.breaks_after = 1  # the port is gone there, and nothing tells any more that its floating IP was let go
+    async with running(replay):
+        await level(replay, journal)
+    assert target.breaks_after is None
+    assert target.objects == source.objects
+
+
+async def test_what_was_being_applied_when_the_process_died_is_read_again(journal, writes, source, target):
+    kept = []
+
+    def engine():
+        return Replay(journal, {"source": source, "target": target}, 0, 2, lambda _: None, kept.append)
+
+    for side in (source, target):
+        side.put("port", id="p", network_id="n")
+        side.put("floatingip", id="f", port_id="p")
+    source.drop("port", "p")
+    source.put("floatingip", id="f", port_id=None)
+    await writes.record("DELETE", "/v2.0/ports/p")
+    target.breaks_after = 1
+    dying = engine()
+    async with running(dying):
+        while not dying.trouble:
+            await asyncio.sleep(0.01)
+    replay = engine()
+    replay.unfinished = kept[-1]
+    async with running(replay):
+        await level(replay, journal)
+    assert target.objects == source.objects
+
+
 async def test_a_poison_object_is_set_aside_and_healed_when_it_is_taken_again(
     replay, journal, writes, source, target
 ):
