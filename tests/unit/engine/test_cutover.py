@@ -230,13 +230,19 @@ async def test_whoever_is_cancelled_what_was_recorded_is_done(gateway, journal, 
 
 
 async def test_a_token_that_replay_has_not_seen_does_not_confirm_the_attempt(gateway, journal, running, monkeypatch):
-    await running.reach(await journal.mark("handover", "of an earlier attempt"))
+    read, blind = journal.read, asyncio.Event()
+
+    async def seen(**asked):
+        events = await read(**asked)
+        return await asyncio.sleep(5, []) if blind.is_set() else events
 
     async def reached(_position):
         """As if somebody had said so without having come there."""
 
+    monkeypatch.setattr(journal, "read", seen)
+    await running.reach(await journal.mark("handover", "of an earlier attempt"))
+    blind.set()
     monkeypatch.setattr(running, "reach", reached)
-    monkeypatch.setattr(journal, "read", lambda **_: asyncio.sleep(5, []))
     recorded = []
     (attempt,) = await handover(gateway, journal, running).run("target", 1, recorded.append)
     assert not recorded
