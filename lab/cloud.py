@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -154,6 +155,17 @@ class Lab:
         self._write_clouds_yaml()
         if taker:
             taker.wait_ready(START_TIMEOUT)
+        try:
+            self._prove(network)
+        except LabError as error:
+            if network.alive:
+                raise
+            # Once in some hundred starts one of its workers ends while both begin. Why is not known; its log is told.
+            print(f"the lab's Neutron is started again: {error.message}", file=sys.stderr)
+            network.start()
+            self._prove(network)
+
+    def _prove(self, network: Service) -> None:
         network.wait_ready(START_TIMEOUT)
         neutron.prove(network, keystone.administrator(self.keystone_url), self.neutron_url, START_TIMEOUT)
 

@@ -28,7 +28,7 @@ POLL = 0.05  # seconds
 STOP_PATIENCE = 10.0  # seconds between SIGTERM and SIGKILL
 READY_PATIENCE = 180.0  # seconds; on a busy machine a server may need minutes
 END_PATIENCE = 300.0  # seconds of a program that makes hundreds of tables
-LOG_TAIL = 1500  # characters of a log that an error shows
+LOG_TAIL = 4000  # characters of a log that an error shows
 
 
 def started_at(pid: int) -> str | None:

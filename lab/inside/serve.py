@@ -14,6 +14,8 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
+from typing import NoReturn
 
 from launch import die_with  # type: ignore[import-not-found]  # a script's own folder is its path
 
@@ -39,6 +41,16 @@ def serve(module: str, prepare: list[str], listening: socket.socket, threads: in
         clear_untrusted_proxy_headers=False,
         ident=None,
     )
+
+
+def work(module: str, prepare: list[str], listening: socket.socket, threads: int) -> NoReturn:
+    """Serve in a child, and say why when that ends: a SystemExit of Neutron's says nothing by itself."""
+    try:
+        serve(module, prepare, listening, threads)
+    except BaseException:  # noqa: BLE001  # whatever it is, we end with it
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def bind(listening: socket.socket, host: str, port: int) -> None:
@@ -77,8 +89,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             die_with(master)
-            serve(module, prepare, listening, threads)
-            os._exit(0)
+            work(module, prepare, listening, threads)
         children.append(child)
     listening.close()
 
