@@ -65,7 +65,7 @@ bench: setup-cloud compile
 	$(PY) -m benchmarks
 
 bench-engine: setup-cloud
-	$(PY) -m benchmarks.engine $(if $(SIZE),--size $(SIZE)) $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(COUNT),--count $(COUNT)) $(if $(ONLY),--only $(ONLY))
+	$(PY) -m benchmarks.engine $(if $(SIZE),--size $(SIZE)) $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(COUNT),--count $(COUNT)) $(if $(SOURCE),--source $(SOURCE)) $(if $(ONLY),--only $(ONLY))
 
 bench-mapping: setup
 	$(PY) -m benchmarks mapping

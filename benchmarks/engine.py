@@ -46,6 +46,7 @@ HANDING_OVER = 1800.0
 FROM_THE_API = 200
 """At most so many of the lab's objects are of kinds that only the API lists (agents, quotas, ...)."""
 BUFFER = 1 << 30
+READING = {"database": "replay reads Neutron's database", "api": "replay reads Neutron's API"}
 OTHERS = ("controller", "mariadb", "neutron")
 
 
@@ -76,6 +77,10 @@ class Bench:
         where = pymysql.connect(host=HOST, port=server, user="root", database="neutron", autocommit=True)
         with where, where.cursor() as cursor:
             cursor.execute(statement)
+
+    def reading(self, source: str) -> dict[str, Any]:
+        """The keys of a configuration with which `alcor-migrate` reads so."""
+        return {"source": {"database": self._database}} if source == "database" else {}
 
     def new_target(self) -> None:
         """An empty controller in place of the last one."""
@@ -216,15 +221,17 @@ def replayed(bench: Bench, _: argparse.Namespace) -> list[dict[str, Any]]:
     return [row("captured writes replayed", "1/s", ours, peer=peer, peer_name=name, bar=20)]
 
 
-def lagging(bench: Bench, _: argparse.Namespace) -> list[dict[str, Any]]:
+def lagging(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """How far replay is behind while Neutron takes what it can."""
-    return engine_live.lag(bench.lab, _accepted(bench.lab))
+    keys = bench.reading(asked.source)
+    return engine_live.lag(bench.lab, _accepted(bench.lab), READING[asked.source], keys)
 
 
 def cut_over(bench: Bench, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """There and back, under load."""
     bench.fill(asked.objects)
-    return engine_handover.measure(bench.lab, asked.count, asked.objects, HANDING_OVER)
+    cloud = f"{asked.objects:,} objects, {READING[asked.source]}"
+    return engine_handover.measure(bench.lab, asked.count, cloud, HANDING_OVER, bench.reading(asked.source))
 
 
 def _accepted(lab: Lab) -> float:
@@ -245,6 +252,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--objects", type=int, default=10_000, help="ports of the cloud that is handed over")
     parser.add_argument("--count", type=int, default=20, help="cutovers, each with its reverse")
+    parser.add_argument("--source", choices=READING, default="database", help="what lag and cutover are read from")
     options = parser.parse_args()
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     for part in options.only:

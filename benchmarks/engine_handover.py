@@ -190,17 +190,17 @@ class Mover:
         return int(self._journey.ask("status")["verification"]["mismatches"])
 
 
-def measure(lab: Lab, count: int, objects: int, seconds: float) -> list[dict[str, Any]]:
+def measure(lab: Lab, count: int, cloud: str, seconds: float, keys: dict[str, Any]) -> list[dict[str, Any]]:
     """`count` cutovers, each with its reverse, under load; none begins after so many `seconds`.
 
-    `objects` is how many the lab was given; the rows say it.
+    `cloud` says in the rows what is handed over; `keys` are more of the configuration.
     """
-    with Journey(lab, sweep_interval=SWEEPS) as journey:
+    with Journey(lab, sweep_interval=SWEEPS, keys=keys) as journey:
         journey.wait_for("ready", timeout=PATIENCE)
-        return _measure(lab, journey, count, objects, time.monotonic() + seconds)
+        return _measure(lab, journey, count, cloud, time.monotonic() + seconds)
 
 
-def _measure(lab: Lab, journey: Journey, count: int, objects: int, until: float) -> list[dict[str, Any]]:
+def _measure(lab: Lab, journey: Journey, count: int, cloud: str, until: float) -> list[dict[str, Any]]:
     workload = Workload(lab, clients=CLIENTS, rate=OPERATIONS)
     mover = Mover(journey, workload)
     mover.verify()
@@ -234,7 +234,7 @@ def _measure(lab: Lab, journey: Journey, count: int, objects: int, until: float)
     print(f"  {requests} requests in {took:.0f} s, of them {result.writes_acknowledged} acknowledged writes")
     return rows(
         mover.holds,
-        f"{count} cutovers and {count} reverses, {objects:,} objects",
+        f"{count} cutovers and {count} reverses, {cloud}",
         wanted=2 * count,
         rate=requests / took,
         failed=len(failed),

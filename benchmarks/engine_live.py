@@ -18,10 +18,10 @@ WRITING = 30.0  # seconds
 PATIENCE = 600.0  # seconds for the copy
 
 
-def lag(lab: Lab, write_rate: float) -> list[dict[str, Any]]:
-    """Lag while clients create ports through the gateway without a pause."""
+def lag(lab: Lab, write_rate: float, reading: str, keys: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lag while clients create ports through the gateway without a pause; `reading` says how replay reads."""
     token = lab.connection("lab-admin", direct=True).auth_token
-    with Journey(lab, interval=0.05) as journey:
+    with Journey(lab, interval=0.05, keys=keys) as journey:
         journey.wait_for("ready", timeout=PATIENCE)
         began = time.time()
         rate = accepted(lab.gateway_url, token, WRITERS, WRITING)
@@ -31,7 +31,7 @@ def lag(lab: Lab, write_rate: float) -> list[dict[str, Any]]:
     print(
         f"  {rate:.1f} ports/s ({write_rate:.1f} without the gateway), {len(lags)} looks, p99 {p99:.2f} s", flush=True
     )
-    name = "under all the writes that the real Neutron takes"
+    name = f"under all the writes that the real Neutron takes, {reading}"
     peer = "without the gateway"
     return [
         row(f"ports created in a second, {name}", "1/s", rate, peer=write_rate, peer_name=peer),

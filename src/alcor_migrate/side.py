@@ -161,6 +161,33 @@ class Steady(Protocol):
         ...
 
 
+@runtime_checkable
+class TwoWays(Protocol):
+    """A side that can be read in two ways, of which the quick one relies on what we know of its inside."""
+
+    @property
+    def quick(self) -> Side:
+        """The same side, read quickly."""
+        ...
+
+    async def prove_quick(self) -> set[Key]:
+        """Compare what was read quickly of late with the other way; answers what lastingly differs.
+
+        Resources of these are not read quickly any more.
+        """
+        ...
+
+
+def quick(side: Side) -> Side:
+    """The side as it is read the fastest."""
+    return side.quick if isinstance(side, TwoWays) else side
+
+
+async def prove_quick(side: Side) -> set[Key]:
+    """What the side lastingly told wrong when it was read quickly."""
+    return await side.prove_quick() if isinstance(side, TwoWays) else set()
+
+
 async def fingerprints(side: Side, of: Resource, length: int) -> dict[str, Fingerprint] | None:
     """The fingerprints of a side, or None when it has none."""
     return await side.fingerprints(of, length) if isinstance(side, Fingerprinted) else None

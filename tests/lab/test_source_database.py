@@ -14,14 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from alcor_migrate.cloud import Cloud
+from alcor_migrate.engine.changes import lookups
 from alcor_migrate.engine.copy import Copy, CopyProgress
 from alcor_migrate.engine.replay import Replay
 from alcor_migrate.engine.verify import verify
 from alcor_migrate.errors import SourceDatabaseError
 from alcor_migrate.http import JsonClient
 from alcor_migrate.journal import Intent, Journal, Outcome
+from alcor_migrate.side import quick
 from alcor_migrate.source import NeutronSide
 from alcor_migrate.source.database import DatabaseSide
+from alcor_migrate.source.database.side import disagreements
 from alcor_model import differences, digest, resource
 from lab.neutron import database_url
 from lab.ports import Ports
@@ -79,6 +82,20 @@ async def test_every_object_is_the_one_that_the_api_answers(url, opened):
             assert found.keys() & compared == told.keys() & compared, (name, object_id)
     assert seen >= {"network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule"}
     assert seen >= {"segment", "subnetpool", "address_scope", "address_group", "policy", "trunk", "port_forwarding"}
+
+
+async def test_a_glance_tells_what_the_api_answers_by_every_field_that_is_looked_up(url, opened):
+    side, api = opened(url)
+    seen = set()
+    for name, field in sorted(lookups() | {(name, "id") for name in (await side._open()).resources}):
+        of = resource(name)
+        values = {o[field] for o in (await everything(api, of, 100)).values() if o.get(field)} | {"nobody"}
+        ours, theirs = await quick(side).find(of, field, values), await api.find(of, field, values)
+        assert disagreements(of, ours, theirs) == {}, (name, field)
+        seen |= {(name, field)} if theirs else set()
+    assert seen >= {("port", "device_id"), ("floatingip", "port_id"), ("port_forwarding", "internal_port_id")}
+    assert seen >= {("security_group_rule", "remote_group_id"), ("subnet", "network_id"), ("trunk", "port_id")}
+    assert await side.prove_quick() == set()
 
 
 async def test_a_user_who_may_only_select_is_enough_and_nobody_can_write(url, opened):

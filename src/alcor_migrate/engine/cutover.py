@@ -218,7 +218,7 @@ class Handover:
         began = time.monotonic()
         try:
             async with asyncio.timeout(_CATCH_UP):
-                await self._replay.recheck(self._replay.recent())
+                await self._replay.recheck(self._replay.recent(), quickly=True)
         except TimeoutError:
             raise NotNow(f"what changed just now was not read again within {_CATCH_UP:g} s", LAG) from None
         return began

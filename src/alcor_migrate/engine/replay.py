@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -22,7 +22,7 @@ from alcor_migrate.engine.changes import Touched, consequences, touched
 from alcor_migrate.engine.compare import differing, look, match, still_held
 from alcor_migrate.errors import CloudError, JournalError, StateNotWritten
 from alcor_migrate.journal import HANDOVER, INCOMPLETE, MARK, NOT_SENT
-from alcor_migrate.side import Change, Key, Query, comes_to
+from alcor_migrate.side import Change, Key, Query, comes_to, quick
 from alcor_model import resource
 
 if TYPE_CHECKING:
@@ -58,6 +58,14 @@ class Chunk:
         self.objects: Sequence[Json] = ()
         self.left_out = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class _Asked(NamedTuple):
+    """A recheck that somebody waits for."""
+
+    keys: set[Key]
+    answer: asyncio.Future[list[Change]]
+    quickly: bool
 
 
 class LastLook:
@@ -121,7 +129,7 @@ class Replay:
         self._chunks: dict[str, Chunk] = {}
         self._replayed: dict[Key, int] = {}
         self._gone: dict[str, int] = {}
-        self._asked: list[tuple[set[Key], asyncio.Future[list[Change]]]] = []
+        self._asked: list[_Asked] = []
         self._wanted = asyncio.Event()
         self._progress = asyncio.Condition()
         self._oldest: float | None = None
@@ -161,15 +169,13 @@ class Replay:
             self._replayed.clear()
             self._gone.clear()
 
-    async def recheck(self, keys: Iterable[Key]) -> list[Change]:
-        """Read these objects again on both sides and apply what differs; answers that."""
+    async def recheck(self, keys: Iterable[Key], *, quickly: bool = False) -> list[Change]:
+        """Read these objects again on both sides and apply what differs; answers that.
+
+        `quickly` is for what nobody has doubts about: a source that has a database is read there.
+        """
         wanted = set(keys)
-        if not wanted:
-            return []
-        future: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
-        self._asked.append((wanted, future))
-        self._wanted.set()
-        return await future
+        return await self._ask(wanted, quickly=quickly) if wanted else []
 
     async def reach(self, position: int) -> None:
         """Return when everything up to a position is applied."""
@@ -193,11 +199,11 @@ class Replay:
 
     async def _round(self) -> None:
         while self._asked:
-            keys, future = self._asked[0]
-            changed = await self._settle(self.active, Touched(keys=frozenset(keys)))
+            asked = self._asked[0]
+            changed = await self._settle(self.active, Touched(keys=frozenset(asked.keys)), quickly=asked.quickly)
             self._asked.pop(0)
-            if not future.done():
-                future.set_result(changed)
+            if not asked.answer.done():
+                asked.answer.set_result(changed)
         events = await self._journal.read(after=self.applied, limit=_BATCH)
         if not events:
             self._oldest = None
@@ -228,7 +234,7 @@ class Replay:
             wanted = _union(_read(e) for e in outcomes if e.intent is not None and e.intent.side == side)
             again = self._once_more(look, wanted) if look and side == self.active else frozenset()
             if again or wanted != Touched():
-                changes = await self._settle(side, _union([wanted, Touched(keys=again)]))
+                changes = await self._settle(side, _union([wanted, Touched(keys=again)]), quickly=True)
                 self._note_written(wanted.keys)
                 if look:
                     look.looked_at, look.found = len(again), sum(c.key in again for c in changes)
@@ -266,12 +272,14 @@ class Replay:
             # Not awaited one by one: the end of a task that we have cancelled must not hide that we are cancelled.
             await asyncio.gather(entry, asked, return_exceptions=True)
 
-    async def _settle(self, active_name: str, wanted: Touched) -> list[Change]:
+    async def _settle(self, active_name: str, wanted: Touched, *, quickly: bool) -> list[Change]:
         """Make the passive side hold what the active one holds, for what is wanted and all that follows from it.
 
         Answers what differed.
         """
         active, passive = self.sides(active_name)
+        if quickly:
+            active, passive = quick(active), quick(passive)
         began, steps = time.monotonic(), 0
         seen: dict[Key, Change] = {}
         asked: set[Query] = set()
@@ -361,12 +369,13 @@ class Replay:
             self.poison[key] = reasons[key]
             if tries <= _RETRIES_OF_A_REJECTION:
                 # What it needs may be on its way: look again soon, a bounded number of times.
-                asyncio.get_running_loop().call_later(0.3 * tries, self._ask_again, key)
+                asyncio.get_running_loop().call_later(0.3 * tries, self._ask, {key})
 
-    def _ask_again(self, key: Key) -> None:
-        future: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
-        self._asked.append(({key}, future))
+    def _ask(self, keys: set[Key], *, quickly: bool = False) -> asyncio.Future[list[Change]]:
+        asked = _Asked(keys, asyncio.get_running_loop().create_future(), quickly)
+        self._asked.append(asked)
         self._wanted.set()
+        return asked.answer
 
     def _is_orphan(self, found: Json, low: int) -> bool:
         """Whether it names an object that was found gone since a chunk's low watermark."""
@@ -384,7 +393,8 @@ class Replay:
         chunk.left_out = len(chunk.objects) - len(changes)
         self._judge(changes, await passive.apply(changes))
         if orphans:
-            await self._settle("source", Touched(keys=frozenset(Key(chunk.of.name, i) for i in orphans)))
+            keys = frozenset(Key(chunk.of.name, i) for i in orphans)
+            await self._settle("source", Touched(keys=keys), quickly=True)
         self.drop_chunk(chunk)
         if not chunk.done.done():
             chunk.done.set_result(None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from alcor_migrate.errors import CloudError
-from alcor_migrate.side import fingerprints, listed, steady
+from alcor_migrate.side import fingerprints, listed, prove_quick, quick, steady
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alcor_migrate.engine.steering import Steering
-    from alcor_migrate.side import Change, Fingerprint, Rejection, Side
+    from alcor_migrate.side import Change, Fingerprint, Key, Rejection, Side
     from alcor_model import Resource
     from alcor_model.fields import Json
 
@@ -134,6 +134,15 @@ class ThrottledSide:
         self._throttle = throttle
         self.name = side.name
         self.keeps_everything = side.keeps_everything
+
+    @property
+    def quick(self) -> Side:
+        """The same, read the fastest."""
+        return ThrottledSide(quick(self._side), self._throttle)
+
+    async def prove_quick(self) -> set[Key]:
+        """What was lastingly told wrong when it was read quickly."""
+        return await prove_quick(self._side)
 
     def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """Everything there is of a resource, in pages; an object is given once."""

@@ -13,7 +13,7 @@ from alcor_migrate.engine.compare import differing
 from alcor_migrate.engine.freshness import by_resource
 from alcor_migrate.engine.gates import freshness
 from alcor_migrate.engine.verify import Verification, confirmed, describe, suspected, verify
-from alcor_migrate.side import comes_to
+from alcor_migrate.side import comes_to, prove_quick
 from alcor_migrate.status import SweepStatus
 from alcor_model import load_order
 
@@ -82,6 +82,7 @@ class Upkeep:
         tally = Tally()
         healing = self.incomplete and not self._journal.stalled
         misses = self._gateway.misses
+        await self._replay.recheck(await prove_quick(self._replay.sides("source")[0]))
         for of in load_order():
             active, passive = self._replay.sides()
             if not comes_to(passive, of):

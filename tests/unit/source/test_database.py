@@ -9,7 +9,9 @@ import sqlalchemy as sa
 import structlog
 from tables import EXTENSIONS, create, declared, insert, port, standard
 
+from alcor_migrate.engine.changes import lookups
 from alcor_migrate.errors import SourceDatabaseError
+from alcor_migrate.side import Key, quick
 from alcor_migrate.source.database import DatabaseSide, Facts, Reader
 from alcor_migrate.source.database.catalogue import RULES
 from alcor_migrate.source.database.snapshot import Database, Snapshot
@@ -311,6 +313,7 @@ class Api:
     def __init__(self, objects):
         self.objects = objects
         self.asked = []
+        self.found = []
         shown = {"ip_address": "10.9.9.9", "hostname": "host-10-9-9-9", "fqdn": "host-10-9-9-9.cloud.example."}
         self.ports = [{"id": "another", "dns_name": "", "dns_assignment": [shown]}]
 
@@ -323,6 +326,10 @@ class Api:
     async def read(self, _of, ids):
         self.asked += ids
         return {i: self.objects[i] for i in ids if i in self.objects}
+
+    async def find(self, of, field, values):
+        self.found.append((of.name, field))
+        return {o["id"]: o for o in self.objects.values() if o.get(field) in values}
 
     async def estimate(self, _projects):
         return {"ports": 5, "quotas": 3}
@@ -384,6 +391,73 @@ async def test_it_is_proved_against_the_api(neutron, path):
     with pytest.raises(SourceDatabaseError, match=r"of port a1: new_field: not set ≠ 'of a plugin'"):
         await bad.prove()
     for one in (good, bad):
+        await one.close()
+
+
+async def test_replay_is_told_by_the_database_and_verify_by_the_api(neutron, path):
+    port(neutron, "a1", 1, device_id="vm")
+    port(neutron, "a2", 2)
+    insert(neutron, "qos_port_policy_bindings", port_id="a2", policy_id="q")
+    insert(neutron, "qos_minimum_packet_rate_rules", id="r", qos_policy_id="q", min_kpps=1, direction="any")
+    api = Api({"a1": {"id": "a1", "from": "the API"}, "a2": {"id": "a2", "from": "the API"}})
+    source = side(path, api)
+    told = await quick(source).read(PORT, ["a1", "a2", "gone"])
+    assert told.keys() == {"a1", "a2"}
+    assert told["a1"]["fixed_ips"] == [{"subnet_id": "s1", "ip_address": "10.0.0.1"}]
+    assert (told["a2"], api.asked) == ({"id": "a2", "from": "the API"}, ["a2"])  # computed in Neutron's own code
+    assert (await quick(source).find(PORT, "device_id", ["vm"])).keys() == {"a1"}
+    assert await quick(source).read(PORT, []) == {}
+    assert await source.read(PORT, ["a1"]) == {"a1": {"id": "a1", "from": "the API"}}
+    await source.close()
+
+
+async def test_a_glance_sees_what_was_written_just_before_it(neutron, path):
+    port(neutron, "a1", 1)
+    source = side(path, Api({}))
+    async with source.steady():  # a snapshot that is open holds still; a glance never does
+        assert (await quick(source).read(PORT, ["a1"]))["a1"]["name"] == ""
+        neutron.execute("UPDATE ports SET name = 'changed'")
+        neutron.commit()
+        assert (await quick(source).read(PORT, ["a1"]))["a1"]["name"] == "changed"
+    await source.close()
+
+
+@pytest.mark.usefixtures("neutron")
+async def test_what_the_database_cannot_be_asked_for_is_asked_of_the_api(path):
+    api = Api({"b1": {"id": "b1", "object_id": "n1"}, "s1": {"id": "s1", "host_routes": "x"}})
+    source = side(path, api)
+    assert (await quick(source).find(resource("rbac_policy"), "object_id", ["n1"])).keys() == {"b1"}
+    assert (await quick(source).find(resource("subnet"), "host_routes", ["x"])).keys() == {"s1"}
+    assert api.found == [("rbac_policy", "object_id"), ("subnet", "host_routes")]
+    await source.close()
+
+
+@pytest.mark.usefixtures("neutron")
+def test_every_field_that_replay_looks_up_is_a_column_where_there_are_tables(path):
+    rules = database(path)
+    assert {(n, f) for n, f in lookups() if n in rules.rules and not rules.every(n).finds(f)} == set()
+
+
+async def test_a_resource_that_is_told_wrong_is_read_through_the_api_from_then_on(neutron, path):
+    port(neutron, "a1", 1)
+    insert(neutron, "networks", id="n1", project_id="p", name="n", standard_attr_id=9)
+    standard(neutron, 9)
+    honest = side(path, Api({}))
+    truth = {o["id"]: o for of in (PORT, NETWORK) for o in (await quick(honest).read(of, ["a1", "n1"])).values()}
+    api = Api(truth | {"a1": truth["a1"] | {"new_field": "of a plugin"}})
+    source = side(path, api)
+    assert await source.prove_quick() == set()  # nothing was told yet
+    for of in (PORT, NETWORK):
+        await quick(source).read(of, ["a1", "n1"])
+    with structlog.testing.capture_logs() as logs:
+        assert await source.prove_quick() == {Key("port", "a1")}
+    (said,) = [line for line in logs if line["event"] == "source_database_is_wrong"]
+    assert (said["resource"], said["problem"]) == ("port", "new_field: not set ≠ 'of a plugin'")
+    assert await quick(source).find(PORT, "id", ["a1"]) == {"a1": api.objects["a1"]}
+    assert await source.fingerprints(PORT, 3) is None
+    assert await source.fingerprints(NETWORK, 3) is not None
+    assert await source.prove_quick() == set()
+    for one in (honest, source):
         await one.close()
 
 

@@ -201,6 +201,7 @@ FLOATING_IP = Rule(
         "standard_attr_id",
     ),
     build=_floating_ip,
+    found_by={"port_id": "fixed_port_id"},
     parts=(
         STANDARD,
         TAGS,

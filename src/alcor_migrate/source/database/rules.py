@@ -82,6 +82,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     """Columns that must have a value (as text)."""
+    found_by: Mapping[str, str] = {}
+    """The column of the object's own row for a field of the API by which objects are found, if its name differs."""
 
 
 STANDARD = Part(

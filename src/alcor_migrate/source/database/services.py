@@ -81,6 +81,7 @@ PORT_FORWARDING = Rule(
         "standard_attr_id",
     ),
     build=_forwarding,
+    found_by={"internal_port_id": "internal_neutron_port_id"},
     parts=(STANDARD,),
 )
 

@@ -1,8 +1,9 @@
-"""Neutron by its database: bulk reading from one snapshot, everything else through its API.
+"""Neutron by its database: listings from one snapshot, single objects by a glance, everything else through its API.
 
-Copy, sweep and verify read everything, and that is what the database does a hundred times faster. What replay
-reads again, and what verify suspects, is still asked of the API: so whatever a rule here gets wrong shows as a
-difference and is healed, instead of being compared with itself.
+Copy, sweep and verify read everything, and that is what the database does a hundred times faster. Replay reads single
+objects while Neutron is busy with its users, and the database does not wait in their queue. What verify and sweep
+suspect is still asked of the API, and before each sweep it is also asked about objects that replay was told of: so
+whatever a rule here gets wrong shows as a difference and is healed, instead of being compared with itself.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from alcor_migrate.errors import SourceDatabaseError
+from alcor_migrate.side import Key
 from alcor_migrate.source.database.catalogue import RULES
 from alcor_migrate.source.database.rules import Facts
-from alcor_migrate.source.database.snapshot import Database
+from alcor_migrate.source.database.snapshot import GLANCES, Database
 from alcor_model import differences, digest, resource
 
 if TYPE_CHECKING:
     from asyncio import Future as AsyncFuture
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
-    from alcor_migrate.side import Change, Fingerprint, Rejection
+    from alcor_migrate.side import Change, Fingerprint, Rejection, Side
     from alcor_migrate.source.database.snapshot import Snapshot
     from alcor_migrate.source.neutron import NeutronSide
     from alcor_model import Resource
@@ -37,6 +39,9 @@ T = TypeVar("T")
 _SAMPLE = 200
 _LOOKS = 3
 _PAUSE = 0.5
+_VALUES_AT_ONCE = 500
+_REMEMBERED = 200
+"""Of so many objects of a resource it is remembered at most, until the next proof, that they were read quickly."""
 
 
 class Reader:
@@ -47,6 +52,7 @@ class Reader:
         self._database = Database(url, offered)
         self.facts = facts
         self._steady: View | None = None
+        self._glances = ThreadPoolExecutor(GLANCES, thread_name_prefix="source-database-glance")
 
     @property
     def may_learn(self) -> bool:
@@ -78,9 +84,30 @@ class Reader:
             async with self._view() as view:
                 yield view
 
+    def finds(self, name: str, field: str) -> bool:
+        """Whether `these` can be asked for objects of a resource by a field."""
+        return name in self._database.rules and self._database.every(name).finds(field)
+
+    async def these(self, name: str, field: str, values: Sequence[str]) -> tuple[list[Json], list[str]]:
+        """The objects with one of these values in a field, as they are now; the ids of what only the API tells."""
+        return await asyncio.get_running_loop().run_in_executor(self._glances, self._glance, name, field, values)
+
     def close(self) -> None:
         """Let go of the database."""
+        self._glances.shutdown(wait=False, cancel_futures=True)
         self._database.close()
+
+    def _glance(self, name: str, field: str, values: Sequence[str]) -> tuple[list[Json], list[str]]:
+        snapshot = self._database.glance(self.facts)
+        try:
+            objects, asked = [], []
+            for start in range(0, len(values), _VALUES_AT_ONCE):
+                told, unknown = snapshot.these(name, field, values[start : start + _VALUES_AT_ONCE])
+                objects += told
+                asked += unknown
+            return objects, asked
+        finally:
+            snapshot.close()
 
     @asynccontextmanager
     async def _view(self) -> AsyncIterator[View]:
@@ -152,6 +179,10 @@ class DatabaseSide:
         self._project_id = project_id
         self._reader: Reader | None = None
         self._opening = asyncio.Lock()
+        self._doubted: set[str] = set()
+        self._told: dict[str, set[str]] = {}
+        self.quick: Side = Quick(self)
+        """The same side, of which single objects are read from the database, too."""
 
     # -- bulk: from the database ---------------------------------------------------------------------------------
 
@@ -162,8 +193,8 @@ class DatabaseSide:
 
     async def bucket(self, of: Resource, prefix: str, page_size: int) -> AsyncIterator[Sequence[Json]]:
         """The objects whose ids begin so."""
-        reader = await self._open()
-        if of.name not in reader.resources:
+        reader = await self._reads(of)
+        if reader is None:
             async for page in self._api.pages(of, page_size):
                 yield [o for o in page if o["id"].startswith(prefix)] if prefix else page
             return
@@ -174,8 +205,8 @@ class DatabaseSide:
 
     async def fingerprints(self, of: Resource, length: int) -> dict[str, Fingerprint] | None:
         """What changes when any row behind a bucket of objects does; None for what only the API can tell."""
-        reader = await self._open()
-        if of.name not in reader.resources:
+        reader = await self._reads(of)
+        if reader is None:
             return None
         async with reader.view() as view:
             return await view.fingerprints(of.name, length)
@@ -218,14 +249,42 @@ class DatabaseSide:
         async with aclosing(self.pages(of, sample)) as pages:
             if page := await anext(pages, None):
                 ours = {o["id"]: o for o in page if not among or o["id"] in among}
-        theirs = await self._api.read(of, sorted(ours))
-        found = {i for i, o in ours.items() if i not in theirs or digest(of, o) != digest(of, theirs[i])}
-        if not found:
-            return found, ""
-        first = min(found)
-        if first not in theirs:
-            return found, "the API does not have it"
-        return found, "; ".join(str(d) for d in differences(of, ours[first], theirs[first]))[:500]
+        wrong = disagreements(of, ours, await self._api.read(of, sorted(ours)))
+        return set(wrong), wrong[min(wrong)] if wrong else ""
+
+    # -- single objects: from the database where time matters ------------------------------------------------------
+
+    async def glance(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field has one of these values; from the API where the database cannot be asked so."""
+        wanted, reader = sorted(set(values)), await self._reads(of)
+        if reader is None or not reader.finds(of.name, field):
+            return await self._api.find(of, field, wanted)
+        objects, asked = await reader.these(of.name, field, wanted) if wanted else ([], [])
+        told = self._told.setdefault(of.name, set())
+        told.update(o["id"] for o in objects[: _REMEMBERED - len(told)])
+        return {o["id"]: o for o in objects} | (await self._api.read(of, asked) if asked else {})
+
+    async def prove_quick(self) -> set[Key]:
+        """Compare what was read quickly of late with what the API says; answers what lastingly differs.
+
+        A resource of these is read through the API from then on, as if its tables were not known.
+        """
+        wrong: set[Key] = set()
+        told, self._told = self._told, {}
+        for name, ids in told.items():
+            of, suspects, problem = resource(name), ids, ""
+            for look in range(_LOOKS):
+                await asyncio.sleep(_PAUSE * look)
+                ours, theirs = await asyncio.gather(self.glance(of, "id", suspects), self._api.read(of, suspects))
+                found = disagreements(of, ours, theirs)
+                suspects, problem = set(found), min(found.items())[1] if found else ""
+                if not suspects:
+                    break
+            if suspects:
+                log.error("source_database_is_wrong", resource=name, id=min(suspects), problem=problem)
+                self._doubted.add(name)
+                wrong |= {Key(name, i) for i in suspects}
+        return wrong
 
     # -- single objects, and everything that is not reading: through the API ---------------------------------------
 
@@ -260,8 +319,15 @@ class DatabaseSide:
                     await self._dns_domain(),
                 )
                 if self._reader is None or self._reader.facts != facts:
-                    self._reader = await asyncio.to_thread(Reader, self._url, facts)
+                    known, self._reader = self._reader, await asyncio.to_thread(Reader, self._url, facts)
+                    if known is not None:
+                        known.close()
             return self._reader
+
+    async def _reads(self, of: Resource) -> Reader | None:
+        """What reads a resource from the database; None where only the API can be asked for it."""
+        reader = await self._open()
+        return reader if of.name in reader.resources - self._doubted else None
 
     async def _dns_domain(self) -> str | None:
         """Neutron's option, which only the names that it gives to addresses show; None where there are none yet."""
@@ -273,3 +339,44 @@ class DatabaseSide:
                         found = str(given["fqdn"]).removeprefix(given["hostname"]).removeprefix(".")
             break
         return found
+
+
+class Quick:
+    """A source with a database, as replay reads it: what the database can tell at once, it tells."""
+
+    name = "source"
+    keeps_everything = False
+
+    def __init__(self, side: DatabaseSide) -> None:
+        self._side = side
+
+    def pages(self, of: Resource, page_size: int) -> AsyncIterator[Sequence[Json]]:
+        """Everything there is of a resource."""
+        return self._side.pages(of, page_size)
+
+    async def read(self, of: Resource, ids: Iterable[str]) -> dict[str, Json]:
+        """The objects with these ids."""
+        return await self._side.glance(of, "id", ids)
+
+    async def find(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
+        """The objects whose field has one of these values."""
+        return await self._side.glance(of, field, values)
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Make Neutron hold what the changes say."""
+        return await self._side.apply(changes)
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
+
+
+def disagreements(of: Resource, ours: dict[str, Json], theirs: dict[str, Json]) -> dict[str, str]:
+    """The objects of which the database does not say what the API says: in what they differ, by id."""
+    found = {}
+    for object_id in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(object_id), theirs.get(object_id)
+        if one is None or other is None:
+            found[object_id] = f"the {'database' if one is None else 'API'} does not have it"
+        elif digest(of, one) != digest(of, other):
+            found[object_id] = "; ".join(str(d) for d in differences(of, one, other))[:500]
+    return found

@@ -37,6 +37,8 @@ _TIME_LIMITS: dict[str, dict[str, Any]] = {
     "mariadb": {"connect_timeout": 10, "read_timeout": _LONGEST},
     "postgresql": {"connect_timeout": 10, "options": f"-c statement_timeout={_LONGEST}s"},
 }
+GLANCES = 4
+"""Connections that are kept open."""
 _CRC32C = (10, 8)
 """The release of MariaDB that brought the function."""
 _SUPPORTED = {*_MYSQL, "postgresql", "sqlite"}
@@ -55,6 +57,7 @@ class Database:
             where = make_url(url)
             limits = _TIME_LIMITS.get(where.get_backend_name(), {})
             self._engine = sa.create_engine(where, poolclass=sa.pool.NullPool, connect_args=limits)
+            self._kept = self._engine if where.get_backend_name() == "sqlite" else _kept_open(where, limits)
         except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
             # What SQLAlchemy says of an address may contain its password.
             raise SourceDatabaseError(
@@ -69,17 +72,30 @@ class Database:
             )
         self.where = self._engine.url.render_as_string(hide_password=True)
         """Its address without the password, for messages."""
-        sa.event.listen(self._engine, "connect", self._prepare)
+        for engine in {self._engine, self._kept}:
+            sa.event.listen(engine, "connect", self._prepare)
         self.rules = {rule.resource: rule for rule in rules}
+        self._every: dict[str, Statements] = {}
         self.tables = self._look()
 
     def snapshot(self, facts: Facts) -> Snapshot:
         """The database as it is now."""
-        return Snapshot(self, facts, self._open())
+        return Snapshot(self, facts, self._open(self._engine))
+
+    def glance(self, facts: Facts) -> Snapshot:
+        """The same for a question or two, on a connection that is kept open: at most `GLANCES` of them at once."""
+        return Snapshot(self, facts, self._open(self._kept), brief=True)
 
     def close(self) -> None:
         """Let go of everything."""
         self._engine.dispose()
+        self._kept.dispose()
+
+    def every(self, resource: str) -> Statements:
+        """What is asked for objects of which nobody has looked which of their tables are empty."""
+        if resource not in self._every:
+            self._every[resource] = Statements(self.rules[resource], self.tables, self.dialect, quick=self.quick)
+        return self._every[resource]
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -137,9 +153,9 @@ class Database:
         found = re.match(r"(\d+)\.(\d+).*MariaDB", version_of)
         return found is not None and (int(found[1]), int(found[2])) >= _CRC32C
 
-    def _open(self) -> sa.Connection:
+    def _open(self, engine: sa.Engine) -> sa.Connection:
         with self.told():
-            connection = self._engine.connect()
+            connection = engine.connect()
             try:
                 if self.dialect in _MYSQL:
                     connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -179,10 +195,12 @@ class Database:
 class Snapshot:
     """The objects as they were when it was taken, until `close`."""
 
-    def __init__(self, database: Database, facts: Facts, connection: sa.Connection) -> None:
+    def __init__(self, database: Database, facts: Facts, connection: sa.Connection, *, brief: bool = False) -> None:
+        """`brief`: too few questions will be asked for it to be worth a look which tables are empty."""
         self._database = database
         self._facts = facts
         self._connection = connection
+        self._brief = brief
         self._statements: dict[str, Statements] = {}
         self._is_empty: dict[str, bool] = {}
         # Other facts, or another version of our rules, make other objects of the same rows.
@@ -191,7 +209,8 @@ class Snapshot:
     def close(self) -> None:
         """Give it up; what the database kept for it, it may forget."""
         with self._database.told():
-            self._connection.invalidate()
+            if not self._brief:
+                self._connection.invalidate()
             self._connection.close()
 
     def page(
@@ -212,19 +231,24 @@ class Snapshot:
                 name: _grouped(self._rows(statements, statements.rows(name, max(after, prefix), last)))
                 for name in statements.lists
             }
-        none: list[Row] = []
-        without = dict.fromkeys(statements.without, none)
-        objects: dict[str, Json] = {}
-        asked: list[str] = []
-        for row in rows:
-            row.update(statements.nothing)
-            object_id = row["id"]
-            try:
-                parts = {name: rows_of.get(object_id, none) for name, rows_of in lists.items()}
-                objects[object_id] = rule.build(row, parts | without, self._facts)
-            except AskApiError:
-                asked.append(object_id)
-        return list(objects.values()), asked, last if count == size else None
+        objects, asked = self._built(rule, statements, rows, lists)
+        return objects, asked, last if count == size else None
+
+    def finds(self, resource: str, field: str) -> bool:
+        """Whether `these` can be asked for objects by this field."""
+        return self._of(resource).finds(field)
+
+    def these(self, resource: str, field: str, values: Sequence[str]) -> tuple[list[Json], list[str]]:
+        """The objects with one of these values in a field: (in the API's form, ids of what only the API can tell)."""
+        rule, statements = self._database.rules[resource], self._of(resource)
+        with self._database.told():
+            rows = self._rows(statements, statements.these(field, values))
+            ids = [row["id"] for row in rows]
+            lists = {
+                name: _grouped(self._rows(statements, statements.rows_of_these(name, ids)))
+                for name in (statements.lists if ids else ())
+            }
+        return self._built(rule, statements, rows, lists)
 
     def count(self, resource: str) -> int:
         """How many objects there are."""
@@ -243,7 +267,27 @@ class Snapshot:
                     found.setdefault(bucket, [self._salt]).append(f"{part}:{rows}:{int(total)}")
         return {bucket: Fingerprint(objects.get(bucket, 0), _digest(sums)) for bucket, sums in found.items()}
 
+    def _built(
+        self, rule: Rule, statements: Statements, rows: Iterable[Row], lists: Mapping[str, Mapping[str, list[Row]]]
+    ) -> tuple[list[Json], list[str]]:
+        """(Objects in the API's form, ids of those that only the API can tell) of their rows."""
+        none: list[Row] = []
+        without = dict.fromkeys(statements.without, none)
+        objects: dict[str, Json] = {}
+        asked: list[str] = []
+        for row in rows:
+            row.update(statements.nothing)
+            object_id = row["id"]
+            try:
+                parts = {name: rows_of.get(object_id, none) for name, rows_of in lists.items()}
+                objects[object_id] = rule.build(row, parts | without, self._facts)
+            except AskApiError:
+                asked.append(object_id)
+        return list(objects.values()), asked
+
     def _of(self, resource: str) -> Statements:
+        if self._brief:
+            return self._database.every(resource)
         if resource not in self._statements:
             rule, tables = self._database.rules[resource], self._database.tables
             empty = {name for name in tables_of(rule) & tables.keys() if self._empty(tables[name])}
@@ -273,6 +317,11 @@ class Snapshot:
             log.info("long_page", rows=count)  # cut off at max_allowed_packet
             rows = self._connection.execute(query).all()
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _kept_open(where: sa.URL, limits: dict[str, Any]) -> sa.Engine:
+    """For questions after which the next one comes soon; a connection that was lost meanwhile is made anew."""
+    return sa.create_engine(where, pool_size=GLANCES, max_overflow=0, pool_pre_ping=True, connect_args=limits)
 
 
 def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:

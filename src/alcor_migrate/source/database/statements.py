@@ -79,6 +79,18 @@ class Statements:
         key = self._object_key(self._part(part))
         return self.lists[part].where(key > after, key <= last)
 
+    def these(self, field: str, values: Collection[str]) -> sa.Select[Any]:
+        """The objects with one of these values in a field (of the API's form), with the parts of which each has one.
+
+        Raises KeyError when the field is not in a column of the objects' own rows.
+        """
+        column = self._main.c[self._rule.found_by.get(field, field)]
+        return self._every.where(column.in_(values))
+
+    def rows_of_these(self, part: str, ids: Collection[str]) -> sa.Select[Any]:
+        """The rows of a part that belong to these objects."""
+        return self.lists[part].where(self._object_key(self._part(part)).in_(ids))
+
     def as_json(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """The same rows as one JSON text, and how many: the database writes it faster than a driver reads."""
         columns = list(query.selected_columns)
@@ -172,6 +184,10 @@ class Statements:
         return sa.cast(sa.func.conv(digits, 16, 10), mysql.INTEGER(unsigned=True))
 
     # -- what there is -------------------------------------------------------------------------------------------
+
+    def finds(self, field: str) -> bool:
+        """Whether objects can be found by a field (of the API's form): it is a column of their own rows."""
+        return self._rule.found_by.get(field, field) in self._main.c
 
     def _part(self, name: str) -> Part:
         return next(p for p in self._rule.parts if p.name == name)
