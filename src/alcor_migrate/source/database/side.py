@@ -256,8 +256,9 @@ class DatabaseSide:
 
     async def glance(self, of: Resource, field: str, values: Iterable[str]) -> dict[str, Json]:
         """The objects whose field has one of these values; from the API where the database cannot be asked so."""
-        wanted, reader = sorted(set(values)), await self._reads(of)
-        if reader is None or not reader.finds(of.name, field):
+        # What is not known yet is learned by the next listing; a glance has no time for that.
+        wanted, reader = sorted(set(values)), self._reader or await self._open()
+        if not self._trusts(reader, of) or not reader.finds(of.name, field):
             return await self._api.find(of, field, wanted)
         objects, asked = await reader.these(of.name, field, wanted) if wanted else ([], [])
         told = self._told.setdefault(of.name, set())
@@ -327,7 +328,10 @@ class DatabaseSide:
     async def _reads(self, of: Resource) -> Reader | None:
         """What reads a resource from the database; None where only the API can be asked for it."""
         reader = await self._open()
-        return reader if of.name in reader.resources - self._doubted else None
+        return reader if self._trusts(reader, of) else None
+
+    def _trusts(self, reader: Reader, of: Resource) -> bool:
+        return of.name in reader.resources and of.name not in self._doubted
 
     async def _dns_domain(self) -> str | None:
         """Neutron's option, which only the names that it gives to addresses show; None where there are none yet."""
