@@ -34,7 +34,7 @@ OPERATIONS = 5.0
 """Operations of the users in a second, each of them one to five requests, half of these writes: about what a Neutron
 on two cores can take back after they were written to Alcor. Where gates stay closed, they slow down."""
 CLIENTS = 6
-READERS = 6
+READERS = 10
 BETWEEN = 5.0
 """Seconds that users go on, at least, between two handovers."""
 PATIENCE = 300.0
@@ -99,8 +99,10 @@ class Readers:
 
     def __init__(self, url: str, token: str, workload: Workload, ports: Sequence[str]) -> None:
         self._url, self._token, self._workload = url, token, workload
-        one = [f"/ports/{port}" for port in ports]
-        self._paths = itertools.cycle([p for path in one for p in (path, "/networks?limit=20", path)])
+        # What is asked most of a Neutron: Nova and agents ask for ports, by id and by device, dashboards for lists.
+        self._paths = itertools.cycle(
+            [p for port in ports for p in (f"/ports/{port}", f"/ports?device_id={port}", "/networks?limit=20")]
+        )
         self._ended = threading.Event()
         self._mine = threading.local()
         self._apis: list[Api] = []

@@ -42,7 +42,9 @@ class Ground:
             "neutron wire": Wire(ports.reserve(), _port(self.lab.neutron_url)),
             "alcor wire": Wire(ports.reserve(), _port(self.lab.alcor_url)),
         }
-        self._database_port = ports.reserve()
+        self._database_ports = ports.reserve(), ports.reserve()
+        self.reading = None
+        """The wire by which a migration can read Neutron's database; None where the lab's cannot be read so."""
 
     async def open(self):
         """Start it all. Raises LabError."""
@@ -65,7 +67,7 @@ class Ground:
             raise
 
     async def close(self):
-        for wire in self.wires.values():
+        for wire in (*self.wires.values(), *([self.reading] if self.reading else [])):
             await wire.close()
         await asyncio.to_thread(self.lab.stop)
 
@@ -77,8 +79,11 @@ class Ground:
         )
         if self.lab.database != "sqlite":
             real = int(re.search(r"^connection = mysql\S+:(\d+)/neutron", text, re.MULTILINE)[1])
-            wire = self.wires["database wire"] = Wire(self._database_port, real)
+            near, far = self._database_ports
+            wire = self.wires["database wire"] = Wire(near, real)
+            self.reading = Wire(far, real)
             await wire.open()
+            await self.reading.open()
             text = text.replace(f":{real}/neutron", f":{wire.port}/neutron")
         path.write_text(text, encoding="utf-8")
         service = self.lab.services["neutron"]
@@ -111,7 +116,7 @@ class Ground:
         return answer.json()[collection(kind)]
 
     async def mend(self):
-        for wire in self.wires.values():
+        for wire in (*self.wires.values(), *([self.reading] if self.reading else [])):
             await wire.mend()
 
     def side(self, url):
@@ -174,7 +179,7 @@ class Trial(Journey):
         super().__init__(
             ground.lab,
             keys={
-                "source": {"url": _by(ground.wires["neutron wire"])},
+                "source": {"url": _by(ground.wires["neutron wire"])} | _reading(ground, plan),
                 "target": {"url": _by(ground.wires["alcor wire"])},
                 "gateway": {"workers": plan.workers, "checks": {"interval": 0.5, "timeout": 2.0 * slowness}},
                 "engine": {
@@ -238,6 +243,14 @@ class Trial(Journey):
         """Ask the running migration. Raises AlcorError, TimeoutError."""
         async with asyncio.timeout(patience):
             return await control.call(str(self.state_dir), verb, **arguments)
+
+
+def _reading(ground, plan):
+    """By which address the migration reads Neutron's database, if it does."""
+    if not plan.reads_database or ground.reading is None:
+        return {}
+    own = neutron.database_url(ground.lab.directory)
+    return {"database": re.sub(r":\d+/neutron", f":{ground.reading.port}/neutron", own)}
 
 
 def _by(wire):

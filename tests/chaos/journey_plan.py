@@ -24,13 +24,16 @@ class Plan:
     """States of the migration, and between them AHEAD and BACK."""
     holds_at_once: bool = False
     """Whether handovers wait for no quiet moment, so that more happens within their holds."""
+    reads_database: bool = False
+    """Whether Neutron's database is read, too, where the lab has one that can be."""
 
     @property
     def words(self):
         """On one line."""
         clock = ", clock" if self.turns_clock else ""
         holds = ", holds at once" if self.holds_at_once else ""
-        return f"journal {self.store}, workers {self.workers}{clock}{holds}, to {', '.join(self.steps)}"
+        source = ", source read by its database" if self.reads_database else ""
+        return f"journal {self.store}, workers {self.workers}{clock}{holds}{source}, to {', '.join(self.steps)}"
 
 
 def planned(seed, stores):
@@ -40,7 +43,7 @@ def planned(seed, stores):
     workers = rng.choice(WORKERS)
     # a faked clock is in the way of every system call for the time, so few runs have one
     turns_clock = rng.random() < 0.2
-    return Plan(seed, store, workers, turns_clock, _steps(rng), rng.random() < 0.5)
+    return Plan(seed, store, workers, turns_clock, _steps(rng), rng.random() < 0.5, rng.random() < 0.5)
 
 
 def _steps(rng):

@@ -76,6 +76,8 @@ class Run:
         self.rng = random.Random(self.seed)
         self.ground, wires = ground, dict(ground.wires)
         url, journal, wire = "", None, None
+        if self.plan.reads_database and ground.reading is not None:
+            wires["source database wire"] = ground.reading
         workload = self.workload = Workload(ground.lab, CLIENTS, seed=self.seed)
         with self._spending("start"):
             if self.plan.store != "sqlite":

@@ -31,12 +31,9 @@ log = structlog.get_logger(__name__)
 
 _MYSQL = {"mysql", "mariadb"}
 _LONGEST = 900
-"""Seconds after which a question without an answer is given up."""
-_TIME_LIMITS: dict[str, dict[str, Any]] = {
-    "mysql": {"connect_timeout": 10, "read_timeout": _LONGEST},
-    "mariadb": {"connect_timeout": 10, "read_timeout": _LONGEST},
-    "postgresql": {"connect_timeout": 10, "options": f"-c statement_timeout={_LONGEST}s"},
-}
+"""Seconds after which a question without an answer is given up: the sum of a large table takes its time."""
+_GLANCE = 10
+"""The same for a glance, behind which replay waits."""
 GLANCES = 4
 """Connections that are kept open."""
 _CRC32C = (10, 8)
@@ -55,9 +52,9 @@ class Database:
     def __init__(self, url: str, rules: Iterable[Rule]) -> None:
         try:
             where = make_url(url)
-            limits = _TIME_LIMITS.get(where.get_backend_name(), {})
+            limits = _limits(where, _LONGEST)
             self._engine = sa.create_engine(where, poolclass=sa.pool.NullPool, connect_args=limits)
-            self._kept = self._engine if where.get_backend_name() == "sqlite" else _kept_open(where, limits)
+            self._kept = self._engine if where.get_backend_name() == "sqlite" else _kept_open(where)
         except (sa.exc.SQLAlchemyError, ImportError, ValueError) as error:
             # What SQLAlchemy says of an address may contain its password.
             raise SourceDatabaseError(
@@ -319,8 +316,19 @@ class Snapshot:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _kept_open(where: sa.URL, limits: dict[str, Any]) -> sa.Engine:
+def _limits(where: sa.URL, seconds: int) -> dict[str, Any]:
+    """After how many seconds a driver gives up a question, also where the network swallows it."""
+    if where.get_backend_name() in _MYSQL:
+        return {"connect_timeout": 10, "read_timeout": seconds}
+    if where.get_backend_name() == "postgresql":
+        options = f"-c statement_timeout={seconds}s"
+        return {"connect_timeout": 10, "options": options, "tcp_user_timeout": seconds * 1000}
+    return {}
+
+
+def _kept_open(where: sa.URL) -> sa.Engine:
     """For questions after which the next one comes soon; a connection that was lost meanwhile is made anew."""
+    limits = _limits(where, _GLANCE)
     return sa.create_engine(where, pool_size=GLANCES, max_overflow=0, pool_pre_ping=True, connect_args=limits)
 
 
