@@ -36,7 +36,7 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Neutron's own address, or those of several Neutron servers on one database; the one in the catalogue is, or
     becomes, the gateway's."""
     database: str = ""
-    """Neutron's database, read instead of its API where everything is read: `mysql+pymysql://…` or
+    """Neutron's database, read instead of its API for listings and by replay: `mysql+pymysql://…` or
     `postgresql+psycopg://…`, as a user who may only read. The primary, or any node of a Galera cluster."""
 
     @property

@@ -93,8 +93,8 @@ class Reader:
         return await asyncio.get_running_loop().run_in_executor(self._glances, self._glance, name, field, values)
 
     def close(self) -> None:
-        """Let go of the database."""
-        self._glances.shutdown(wait=False, cancel_futures=True)
+        """Let go of the database; what is being asked is still answered."""
+        self._glances.shutdown(wait=False)
         self._database.close()
 
     def _glance(self, name: str, field: str, values: Sequence[str]) -> tuple[list[Json], list[str]]:

@@ -200,8 +200,6 @@ class Snapshot:
         self._brief = brief
         self._statements: dict[str, Statements] = {}
         self._is_empty: dict[str, bool] = {}
-        # Other facts, or another version of our rules, make other objects of the same rows.
-        self._salt = f"{version('alcor-migrate')} {sorted(facts.extensions)} {facts.project_id} {facts.dns_domain}"
 
     def close(self) -> None:
         """Give it up; what the database kept for it, it may forget."""
@@ -256,12 +254,15 @@ class Snapshot:
         """By the first `length` characters of the id: what changes when any row behind these objects does."""
         found: dict[str, list[str]] = {}
         objects: dict[str, int] = {}
+        # Other facts, or another version of our rules, make other objects of the same rows.
+        facts = self._facts
+        salt = f"{version('alcor-migrate')} {sorted(facts.extensions)} {facts.project_id} {facts.dns_domain}"
         with self._database.told():
             for part, query in self._of(resource).sums(length):
                 for bucket, rows, total in self._connection.execute(query):
                     if not part:
                         objects[bucket] = rows
-                    found.setdefault(bucket, [self._salt]).append(f"{part}:{rows}:{int(total)}")
+                    found.setdefault(bucket, [salt]).append(f"{part}:{rows}:{int(total)}")
         return {bucket: Fingerprint(objects.get(bucket, 0), _digest(sums)) for bucket, sums in found.items()}
 
     def _built(
