@@ -18,7 +18,7 @@ from tests.chaos.journey_wire import DEFECTS, Wire
 TOKEN = "t-1"
 AWAY = "reads go to Neutron, writes stay"
 SAMPLE = "399"
-"""A plan with reads ahead, two workers, a source read by its database, and no server that takes long to start again."""
+"""A plan with reads ahead, two workers, a source read by its database, and no server that is slow to start again."""
 PATIENT = "4"
 """How slow a machine may be beside ours, where a run has half a minute."""
 FINDINGS = ("lost", "resurrected", "duplicated", "mismatches")
