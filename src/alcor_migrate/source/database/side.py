@@ -263,7 +263,7 @@ class DatabaseSide:
         objects, asked = await reader.these(of.name, field, wanted) if wanted else ([], [])
         told = self._told.setdefault(of.name, set())
         told.update(o["id"] for o in objects[: _REMEMBERED - len(told)])
-        return {o["id"]: o for o in objects} | (await self._api.read(of, asked) if asked else {})
+        return await self._completed(of, objects, asked)
 
     async def prove_quick(self) -> set[Key]:
         """Compare what was read quickly of late with what the API says; answers what lastingly differs.
@@ -271,13 +271,16 @@ class DatabaseSide:
         A resource of these is read through the API from then on, as if its tables were not known.
         """
         wrong: set[Key] = set()
+        reader = await self._open()
         told, self._told = self._told, {}
         for name, ids in told.items():
             of, suspects, problem = resource(name), ids, ""
             for look in range(_LOOKS):
                 await asyncio.sleep(_PAUSE * look)
-                ours, theirs = await asyncio.gather(self.glance(of, "id", suspects), self._api.read(of, suspects))
-                found = disagreements(of, ours, theirs)
+                ours, theirs = await asyncio.gather(
+                    reader.these(name, "id", sorted(suspects)), self._api.read(of, suspects)
+                )
+                found = disagreements(of, await self._completed(of, *ours), theirs)
                 suspects, problem = set(found), min(found.items())[1] if found else ""
                 if not suspects:
                     break
@@ -286,6 +289,10 @@ class DatabaseSide:
                 self._doubted.add(name)
                 wrong |= {Key(name, i) for i in suspects}
         return wrong
+
+    async def _completed(self, of: Resource, objects: Sequence[Json], asked: Sequence[str]) -> dict[str, Json]:
+        """What the database told, and by the API what only that can tell; by id."""
+        return {o["id"]: o for o in objects} | (await self._api.read(of, asked) if asked else {})
 
     # -- single objects, and everything that is not reading: through the API ---------------------------------------
 
